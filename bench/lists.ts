@@ -18,7 +18,7 @@ const ROUNDS = 200;
 const VOCABULARY = 30_000;
 
 const random = new Random(7);
-const vocabulary = Array.from({ length: VOCABULARY }, (_, n) => spelt(n));
+const vocabulary = Array.from({ length: VOCABULARY }, (_, n) => wordOf(n));
 
 /**
  * Sessions that are used in rotation, twenty for each owner; each message has a word that all have, and one of its own.
@@ -147,7 +147,7 @@ function word(): string {
   return vocabulary[Math.floor(VOCABULARY ** random.fraction()) - 1] ?? "the";
 }
 
-function spelt(n: number): string {
+function wordOf(n: number): string {
   let [letters, rest] = ["", n * 7919 + 11];
   for (let syllable = 0; syllable < 2 + (n % 3); syllable += 1) {
     letters += `${"bcdfghjklmnprstvwz"[rest % 18]}${"aeiou"[Math.floor(rest / 18) % 5]}`;

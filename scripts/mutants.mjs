@@ -22,9 +22,9 @@ const seeds = seedsAt < 0 ? "50000" : args[seedsAt + 1];
 const names = args.filter((arg, at) => !arg.startsWith("--") && (seedsAt < 0 || at !== seedsAt + 1));
 const chosen = MUTANTS.filter((mutant) => names.length === 0 || names.some((name) => mutant.name.includes(name)));
 
-const astray = MUTANTS.filter(({ file, from }) => readFileSync(join(ROOT, file), "utf8").split(from).length !== 2);
-for (const { name, file } of astray) console.error(`"${name}": its line is not in ${file} exactly once`);
-if (astray.length > 0) process.exitCode = 1;
+const missing = MUTANTS.filter(({ file, from }) => readFileSync(join(ROOT, file), "utf8").split(from).length !== 2);
+for (const { name, file } of missing) console.error(`"${name}": its line is not in ${file} exactly once`);
+if (missing.length > 0) process.exitCode = 1;
 else if (!args.includes("--check")) tryAll();
 
 function tryAll() {

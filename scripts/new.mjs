@@ -12,7 +12,7 @@ const VENDOR = "packages";
 await runMain(async () => {
   try {
     const { help, target, template } = readArguments(process.argv.slice(2));
-    if (help) return say(inWordsOfHere(USAGE));
+    if (help) return say(forThisClone(USAGE));
     const from = process.env.INIT_CWD ?? process.cwd();
     const project = { target: besideClone(target, from), template, templates: inRoot("templates"), from };
     // Packing may build first, which takes minutes, so bad arguments are refused before.
@@ -22,7 +22,7 @@ await runMain(async () => {
     vendor(folder);
     say(nextSteps(folder, template, from));
   } catch (error) {
-    throw error instanceof Refusal ? new Failure(inWordsOfHere(error.message)) : error;
+    throw error instanceof Refusal ? new Failure(forThisClone(error.message)) : error;
   }
 });
 
@@ -55,6 +55,6 @@ function vendor(folder) {
   writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
-function inWordsOfHere(words) {
+function forThisClone(words) {
   return words.replaceAll("npm create bobbin@latest", "npm run new --").replace(/(new -- \S+) -- --template/g, "$1 --template");
 }

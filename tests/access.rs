@@ -1,4 +1,5 @@
-//! The tables of docs/security.md against the core: who may do what, by socket and by what a route asks for.
+//! Checks the tables of docs/security.md against the core: the rights of each role, by socket and by HTTP
+//! route.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +26,7 @@ use support::{Host, Link};
 
 const PAGE: &str = include_str!("../docs/security.md");
 const API: &str = include_str!("../docs/openapi.json");
-/// Written out of the frames that the worker reads.
+/// Generated from the frames that the worker reads.
 const TYPES: &str = include_str!("../client/src/protocol.ts");
 const HEADINGS: [(&str, Kind); 4] = [
     ("A session of one's own", Kind::Own),
@@ -55,7 +56,7 @@ struct Cell<'a> {
 }
 
 #[test]
-fn every_cell_of_the_tables_is_what_the_core_does() {
+fn every_cell_of_the_tables_matches_the_core() {
     let cells = cells();
     assert_eq!(cells.len(), 464);
     for cell in cells.iter().filter(|cell| cell.action != "list") {
@@ -65,7 +66,7 @@ fn every_cell_of_the_tables_is_what_the_core_does() {
 }
 
 #[test]
-fn every_frame_and_every_route_of_a_session_has_its_rows() {
+fn every_frame_and_every_route_of_a_session_has_a_row() {
     let cells = cells();
     let frames = cells.iter().filter(|cell| cell.by == "WebSocket").map(|cell| frame_of(cell.action).0);
     let tried: BTreeSet<String> = frames.map(|frame| frame["type"].as_str().unwrap().to_owned()).collect();
@@ -141,10 +142,10 @@ fn by_http(cell: &Cell) -> &'static str {
             Err(_) => "404",
         };
     }
-    // What is posted is known only once its body is read.
+    // A post's action is known only once its body is read.
     let ask = if cell.action == "append" { Ask::Append } else { action.ask() };
     match host.thread().unwrap().permits_request(&identity(cell), ask) {
-        // The new session is one that no token names.
+        // No token names the new session.
         Ok(()) if action == Action::Fork && !identity(cell).may_create => "403",
         Ok(()) => "yes",
         Err(Denied::Forbidden(_)) => "403",
@@ -168,7 +169,7 @@ fn by_socket(cell: &Cell) -> String {
     host.receive(&peer, &frame.to_string());
     let frames = drain(&mut host, &peer);
     match frames.iter().find(|frame| frame["type"] == "error" && frame["cursor"].is_null()) {
-        // Where nobody has begun the session, there is no call either.
+        // If nobody has begun the session, it has no call either.
         Some(refused) if refused["error"]["code"] == "NOT_FOUND" && cell.kind == Kind::New => "yes".into(),
         Some(refused) => refused["error"]["code"].as_str().unwrap().to_owned(),
         None if answer.is_empty() || frames.iter().any(|frame| frame["type"] == answer) => "yes".into(),
@@ -176,7 +177,7 @@ fn by_socket(cell: &Cell) -> String {
     }
 }
 
-/// The frame by which something is done, and the type of the frame that shows that it was done.
+/// Returns the frame that asks for an action, and the type of the frame that shows its effect.
 fn frame_of(action: &str) -> (Value, &'static str) {
     match action {
         "connect" => (json!({ "type": "ping" }), "pong"),
@@ -199,7 +200,7 @@ fn frame_of(action: &str) -> (Value, &'static str) {
     }
 }
 
-/// The rows of the tables that are about an action of HTTP.
+/// Returns the rows of the tables for an action of HTTP.
 fn rows_of_action(action: Action) -> &'static [&'static str] {
     match action {
         Action::Read => &["read"],
@@ -273,7 +274,7 @@ fn drain(host: &mut Host, peer: &PeerId) -> Vec<Value> {
     host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| frame.json().clone()).collect()
 }
 
-/// As the edge reads it off a token.
+/// Returns the identity that the edge would read from a token.
 fn identity(cell: &Cell) -> Identity {
     let named = if cell.kind == Kind::Foreign { "another" } else { ID };
     let claims = match (cell.role, cell.kind) {
@@ -286,7 +287,7 @@ fn identity(cell: &Cell) -> Identity {
 }
 
 #[test]
-fn a_named_editor_or_viewer_leaves_nothing_in_a_session_that_nobody_has_begun() {
+fn a_named_editor_or_viewer_stores_nothing_in_a_session_that_nobody_has_begun() {
     for granted in [Access::Editor, Access::Viewer] {
         let mut host = Host::new(Config::default(), 1);
         let named = |subject: &str, granted: Option<Access>| Identity {
@@ -328,7 +329,7 @@ fn a_named_editor_or_viewer_leaves_nothing_in_a_session_that_nobody_has_begun() 
 }
 
 #[test]
-fn a_role_holds_what_those_below_it_hold() {
+fn a_role_includes_the_lower_roles() {
     assert!(Access::Viewer < Access::Editor && Access::Editor < Access::Owner);
 }
 

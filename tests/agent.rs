@@ -1,8 +1,9 @@
-//! Agents: what a model's bytes mean, what a model is asked, and the echo.
+//! Agents: how a model's bytes are read, how its request is built, and the echo.
 //!
-//! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` holds the bytes of the body and
-//! `name.json` the events expected of them, where `says` is a part of a failure's message. A folder there holds the
-//! streams of another kind of endpoint. `UPDATE=1 cargo test --test agent every_stream` writes what is expected.
+//! A stream of the corpus is a pair of files in `tests/corpus`: `name.sse` has the bytes of the body and
+//! `name.json` the expected events, where `says` is a part of a failure's message. A folder there has the
+//! streams of another kind of endpoint. `UPDATE=1 cargo test --test agent every_stream` writes the expected
+//! events.
 
 #![allow(
     clippy::unwrap_used,
@@ -73,7 +74,7 @@ fn every_stream_of_the_corpus_gives_the_events_beside_it() {
 }
 
 #[test]
-fn the_cuts_of_a_stream_do_not_change_what_its_blocks_grow_by() {
+fn the_cuts_of_a_stream_do_not_change_the_growth_of_its_blocks() {
     let mut random = XorShift(0xb10c);
     for case in corpus() {
         let whole = case.fold(&[&case.body]);
@@ -106,7 +107,7 @@ fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
         let text = text_of(&case.fold(&[&case.body]));
         for end in 0..case.body.len() {
             let events = case.fold(&[&case.body[..end]]);
-            // Half a character whose other half was cut off.
+            // The other half of the character may have been cut off.
             let begun = text_of(&events);
             let begun = begun.trim_end_matches('\u{fffd}');
             assert!(text.starts_with(begun), "{} cut at {end}: {events:?}", case.name);
@@ -114,7 +115,7 @@ fn a_stream_that_ends_anywhere_ends_once_and_with_a_beginning_of_its_text() {
     }
 }
 
-/// A body with some bytes in the place of others.
+/// Returns a body with some bytes replaced.
 fn damaged(body: &[u8], damage: Vec<(prop::sample::Index, u8)>) -> Vec<u8> {
     let mut damaged = body.to_vec();
     for (at, byte) in damage {
@@ -125,7 +126,7 @@ fn damaged(body: &[u8], damage: Vec<(prop::sample::Index, u8)>) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic_and_every_body_ends_once(
+    fn any_bytes_are_read_without_a_panic_and_end_the_answer_once(
         pushes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..10),
     ) {
         let pushes: Vec<&[u8]> = pushes.iter().map(Vec::as_slice).collect();
@@ -135,7 +136,7 @@ proptest! {
     }
 
     #[test]
-    fn no_damage_to_a_stream_makes_it_panic_or_the_cuts_matter(
+    fn a_damaged_stream_never_panics_and_gives_the_same_events_however_it_is_cut(
         which in any::<prop::sample::Index>(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         seed in 1..u64::MAX,
@@ -148,7 +149,7 @@ proptest! {
     }
 }
 
-// What one push brings.
+// The events of one push.
 
 #[test]
 fn all_text_of_one_push_is_one_event() {
@@ -160,7 +161,7 @@ fn all_text_of_one_push_is_one_event() {
 }
 
 #[test]
-fn a_block_parts_the_text_of_one_push() {
+fn a_block_splits_the_text_of_one_push() {
     let body = [
         delta(&json!({"content": "a"})),
         delta(&json!({"reasoning": "hm"})),
@@ -174,7 +175,7 @@ fn a_block_parts_the_text_of_one_push() {
 }
 
 #[test]
-fn thinking_is_shown_while_it_grows_and_is_whole_with_the_first_text_after_it() {
+fn a_thought_is_shown_while_it_grows_and_is_complete_with_the_first_text_after_it() {
     let mut completion = openai::completion();
     let [begin, _, thinking] = thought("hm");
     let grow = |text: &str| AgentEvent::Grow(text.into());
@@ -185,7 +186,7 @@ fn thinking_is_shown_while_it_grows_and_is_whole_with_the_first_text_after_it() 
 }
 
 #[test]
-fn thinking_that_says_nothing_is_not_begun() {
+fn an_empty_thought_is_not_announced() {
     let mut completion = openai::completion();
     assert_eq!(completion.push(delta(&json!({"reasoning": "\n "})).as_bytes()), [AgentEvent::Gathering]);
     let events = completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
@@ -197,14 +198,14 @@ fn thinking_that_says_nothing_is_not_begun() {
 }
 
 #[test]
-fn thinking_in_tags_is_shown_while_it_grows_only_where_it_is_certain_to_be_some() {
+fn thinking_in_tags_is_shown_while_it_grows_only_if_it_is_certain() {
     let said =
         |completion: &mut Stream, text: &str| completion.push(delta(&json!({"content": text})).as_bytes());
     let mut completion = openai::completion();
     let [begin, grow, thinking] = thought("hm");
     assert_eq!(said(&mut completion, "<think>hm"), [begin, grow]);
     assert_eq!(said(&mut completion, "</think>So"), [thinking, AgentEvent::Text("So".into())]);
-    // A tag within the text may stand for itself.
+    // The text may mention a tag.
     assert_eq!(said(&mut completion, " <think>or"), [AgentEvent::Text(" ".into())]);
     assert_eq!(said(&mut completion, " not"), [AgentEvent::Gathering]);
     let [_, _, thinking] = thought("or not");
@@ -212,7 +213,7 @@ fn thinking_in_tags_is_shown_while_it_grows_only_where_it_is_certain_to_be_some(
 }
 
 #[test]
-fn the_input_of_a_call_is_shown_while_it_grows_and_the_call_goes_out_as_soon_as_it_is_whole() {
+fn the_input_of_a_call_is_shown_while_it_grows_and_the_call_goes_out_once_it_is_complete() {
     let part =
         |arguments: &str| delta(&json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}));
     let first = json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]});
@@ -227,7 +228,7 @@ fn the_input_of_a_call_is_shown_while_it_grows_and_the_call_goes_out_as_soon_as_
 }
 
 #[test]
-fn what_follows_a_call_waits_until_its_input_is_whole() {
+fn text_after_a_call_waits_until_the_calls_input_is_complete() {
     let mut completion = openai::completion();
     let part = |index: u64, id: &str, arguments: &str| {
         let call = json!({"index": index, "id": id, "function": {"name": "f", "arguments": arguments}});
@@ -259,7 +260,7 @@ fn what_follows_a_call_waits_until_its_input_is_whole() {
 }
 
 #[test]
-fn a_call_that_is_cut_off_is_dropped_and_what_waited_for_it_is_kept() {
+fn a_call_that_is_cut_off_is_dropped_and_the_text_after_it_is_kept() {
     let mut completion = openai::completion();
     let call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -281,7 +282,7 @@ fn a_call_without_arguments_is_delivered_when_the_next_one_begins() {
 }
 
 #[test]
-fn the_end_is_delivered_with_done_and_nothing_after_it() {
+fn done_delivers_the_end_and_nothing_follows() {
     let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "a"})).as_bytes());
     let events = completion.push(b"data: [DONE]\n\n");
@@ -292,7 +293,7 @@ fn the_end_is_delivered_with_done_and_nothing_after_it() {
 }
 
 #[test]
-fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
+fn a_failure_from_outside_delivers_the_gathered_text_and_counts_the_tokens() {
     let mut completion = openai::completion();
     completion.push(delta(&json!({"content": "So"})).as_bytes());
     completion.push(delta(&json!({"reasoning": "hm"})).as_bytes());
@@ -307,14 +308,14 @@ fn a_failure_from_outside_delivers_what_was_gathered_and_counts_the_tokens() {
 }
 
 #[test]
-fn an_answer_that_only_lacks_the_end_of_its_body_outlives_a_failure_from_outside() {
+fn an_answer_that_only_lacks_the_end_of_its_body_survives_a_failure_from_outside() {
     let mut completion = openai::completion();
     completion.push(b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
     assert!(matches!(completion.fail(http::timeout_failure(1))[..], [AgentEvent::Finished(_)]));
 }
 
 #[test]
-fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
+fn an_announced_end_has_its_figures_and_comes_again_only_when_they_change() {
     let mut completion = openai::completion();
     let ending = |tokens_used: u64| {
         let finish_reason = Some("stop".into());
@@ -338,7 +339,7 @@ fn an_announced_end_is_told_with_its_figures_and_again_only_when_they_change() {
 }
 
 #[test]
-fn an_announced_end_is_told_though_a_call_is_not_whole() {
+fn an_end_is_announced_even_if_a_call_is_incomplete() {
     let mut completion = openai::completion();
     let call = json!({"index": 0, "id": "c", "function": {"name": "f", "arguments": "{\"a\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -350,7 +351,7 @@ fn an_announced_end_is_told_though_a_call_is_not_whole() {
 // Limits.
 
 #[test]
-fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
+fn a_thought_as_large_as_an_answer_may_be_is_kept_and_one_more_byte_fails() {
     let half = "x".repeat(ANSWER_BYTES_MAX / 2);
     let push_half = |completion: &mut Stream| completion.push(delta(&json!({"reasoning": half})).as_bytes());
     let mut completion = openai::completion();
@@ -364,7 +365,7 @@ fn thinking_as_large_as_an_answer_may_be_is_kept_and_a_byte_more_fails() {
 }
 
 #[test]
-fn what_waits_for_a_call_is_as_large_as_an_answer_may_be_and_no_larger() {
+fn text_that_waits_for_a_call_is_limited_to_the_size_of_an_answer() {
     let mut completion = openai::completion();
     let call = json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{\"x\":"}});
     completion.push(delta(&json!({"tool_calls": [call]})).as_bytes());
@@ -404,7 +405,7 @@ fn an_event_over_the_limit_fails_the_answer() {
 
 type Reader = fn() -> Stream;
 
-/// The folders of the corpus, and what reads the streams in them.
+/// The folders of the corpus, with the reader of their streams.
 const KINDS: [(&str, Reader); 2] =
     [("tests/corpus", openai::completion), ("tests/corpus/responses", responses::reader)];
 
@@ -445,8 +446,8 @@ fn corpus() -> Vec<Case> {
     cases
 }
 
-/// The events of a body, adjacent texts joined, and what a block grows by. Asserts that it ends once and last, and
-/// that one block is open at a time.
+/// Returns the events of a body, with adjacent texts joined and without growth of blocks. Asserts that there
+/// is one end, at the end, and that only one block is open at a time.
 fn fold(reader: Reader, pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut completion = reader();
     let mut folded: Vec<AgentEvent> = Vec::new();
@@ -475,7 +476,8 @@ fn fold(reader: Reader, pushes: &[&[u8]]) -> Vec<AgentEvent> {
     folded
 }
 
-/// What a thought grows by is the thought. Of a call's input the last piece is not told, as the whole call is.
+/// A thought must equal its growth. The last piece of a call's input may be missing, because the whole call
+/// follows.
 fn assert_one_block_is_open_at_a_time(events: &[AgentEvent]) {
     let mut open: Option<(&Block, String)> = None;
     for event in events {
@@ -522,7 +524,7 @@ fn assert_expected(case: &Case, events: &[AgentEvent], how: &str) {
     assert_eq!(shown(events, &case.expected), case.expected, "{} {how}", case.name);
 }
 
-/// The events as the corpus has them: of a failure, the part that is expected of what it says.
+/// Returns the events in the form of the corpus; of a failure, only the expected part of its message.
 fn shown(events: &[AgentEvent], expected: &[Value]) -> Vec<Value> {
     let is_shown =
         |event: &&AgentEvent| !matches!(event, AgentEvent::Begin(_) | AgentEvent::Grow(_) | AgentEvent::Drop);
@@ -586,7 +588,7 @@ fn request(messages: Vec<AgentMessage>) -> AgentRequest {
     }
 }
 
-/// A thought as it is shown: begun, grown at once, and whole.
+/// Returns the events of a thought: it begins, grows once, and is finished.
 fn thought(text: &str) -> [AgentEvent; 3] {
     [
         AgentEvent::Begin(Block::thinking("")),

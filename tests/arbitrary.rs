@@ -1,4 +1,4 @@
-//! Whatever is thrown at the frame parser and the thread, neither panics, and every client is answered.
+//! Arbitrary input: neither the frame parser nor the thread panics, and every client gets a response.
 
 #![allow(
     clippy::unwrap_used,
@@ -67,7 +67,7 @@ proptest! {
     }
 
     #[test]
-    fn any_answer_is_the_same_to_who_stayed_who_was_cut_at_every_frame_and_who_came_at_the_end(
+    fn any_answer_is_the_same_to_clients_that_stayed_were_cut_off_at_every_frame_or_came_at_the_end(
         reads in vec((vec(said(), 0..4), 0..40_u64), 0..12)
     ) {
         let mut host = Host::new(Config { messages_per_minute: 1_000_000, ..Config::default() }, 0);
@@ -94,7 +94,7 @@ proptest! {
     }
 
     #[test]
-    fn any_inputs_leave_the_thread_whole(acts in vec(act(), 0..60), concurrent_turns in 1..4_usize) {
+    fn any_inputs_leave_the_thread_consistent(acts in vec(act(), 0..60), concurrent_turns in 1..4_usize) {
         let mut host = Host::new(Config { concurrent_turns, ..Config::default() }, 0);
         for (nth, act) in acts.into_iter().enumerate() {
             host.now = host.now.saturating_add(5);
@@ -128,7 +128,7 @@ proptest! {
     }
 }
 
-/// A client that knows nothing but its last cursor, and what it has folded of one answer.
+/// A client that keeps only its last cursor and one answer so far.
 struct Reader {
     name: &'static str,
     peer: PeerId,
@@ -151,7 +151,7 @@ impl Reader {
         }
     }
 
-    /// Reads the next frame that tells it something, and then connects again. Whether there was one.
+    /// Reads the next frame that brings something, then reconnects. Returns whether there was one.
     fn read_one(&mut self, host: &mut Host) -> bool {
         let next = std::iter::from_fn(|| self.next(host))
             .inspect(|frame| {
@@ -281,7 +281,7 @@ fn agent_event() -> impl Strategy<Value = AgentEvent> {
     ]
 }
 
-/// JSON that looks like a frame, more or less.
+/// JSON that resembles a frame.
 fn frame() -> impl Strategy<Value = Value> {
     let kind = prop_oneof![
         4 => Just("message"), 2 => Just("cancel"), 2 => Just("session_sync"), 2 => Just("session_update"),

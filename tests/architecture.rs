@@ -1,4 +1,4 @@
-//! What `docs/architecture.md` says of the source tree, held against the tree.
+//! Checks the claims of `docs/architecture.md` about the source tree.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,11 +14,11 @@ use std::fs::{read_dir, read_to_string};
 use std::path::{Path, PathBuf};
 
 const PAGE: &str = include_str!("../docs/architecture.md");
-/// The rooms of the core: they run anywhere, and are tested without the platform.
+/// The modules of the core: they run anywhere, and are tested without the platform.
 const CORE: [&str; 5] = ["agent", "dialect", "protocol", "pump", "thread"];
-/// Rooms beside the core that it may know.
+/// Modules outside the core that it may use.
 const BESIDE_THE_CORE: [&str; 1] = ["variables"];
-/// What would bring the platform, a clock, chance or waiting into the core.
+/// Words that would bring the platform, a clock, randomness or waiting into the core.
 const BANNED: [&str; 16] = [
     "Instant",
     "SystemTime",
@@ -50,7 +50,7 @@ fn the_module_map_names_every_module_and_no_other() {
 }
 
 #[test]
-fn the_core_names_no_platform_no_clock_no_chance_and_never_waits() {
+fn the_core_uses_no_platform_no_clock_and_no_randomness_and_never_waits() {
     for source in sources().iter().filter(|source| CORE.contains(&source.room.as_str())) {
         let banned = source.words().find(|word| BANNED.contains(word));
         assert_eq!(banned, None, "in {}: the core takes such things as arguments", source.path);
@@ -58,7 +58,7 @@ fn the_core_names_no_platform_no_clock_no_chance_and_never_waits() {
 }
 
 #[test]
-fn the_core_knows_no_room_outside_of_it() {
+fn the_core_uses_no_module_outside_of_it() {
     let may_know = |room: &str| CORE.contains(&room) || BESIDE_THE_CORE.contains(&room);
     for (room, known) in rooms().iter().filter(|(room, _)| may_know(room)) {
         let outside: Vec<_> = known.iter().filter(|known| !may_know(known)).collect();
@@ -67,9 +67,9 @@ fn the_core_knows_no_room_outside_of_it() {
 }
 
 #[test]
-fn no_two_rooms_need_each_other_not_even_by_way_of_others() {
+fn no_modules_depend_on_each_other_in_a_cycle() {
     let mut rooms = rooms();
-    // Rooms that need no other one left are taken away, until there are none left.
+    // Modules that need no other remaining one are removed until none is left.
     while let Some(free) = rooms.iter().find(|(_, known)| known.is_empty()).map(|(room, _)| room.clone()) {
         rooms.remove(&free);
         for known in rooms.values_mut() {
@@ -80,7 +80,7 @@ fn no_two_rooms_need_each_other_not_even_by_way_of_others() {
 }
 
 #[test]
-fn words_are_found_in_code_and_in_nothing_else() {
+fn banned_words_are_found_only_in_code() {
     let text = "let a = \"worker \\\" async\"; // Instant\nlet c = '\"'; /* await */ fn f<'a>(x: &'a str) { r#\"uuid \" rand\"# }\n";
     let source = Source { path: "here".into(), room: "thread".into(), code: code_of(text) };
     let found: Vec<_> = source.words().filter(|word| BANNED.contains(word)).collect();
@@ -89,7 +89,8 @@ fn words_are_found_in_code_and_in_nothing_else() {
     assert_eq!(source.words().filter(|word| BANNED.contains(word)).count(), 3);
 }
 
-/// The lines of the map, as the modules they name: `thread/turn.rs` as `thread/turn`, `thread/` as `thread`.
+/// Returns the lines of the map as the modules they name: `thread/turn.rs` as `thread/turn`, `thread/` as
+/// `thread`.
 fn listed_modules() -> Vec<String> {
     let map = PAGE.split("\n## Module map\n").nth(1).expect("a section with the module map");
     let map = map.split("```\n").nth(1).expect("a map between lines of ```");
@@ -120,7 +121,7 @@ fn found_modules() -> BTreeSet<String> {
     rust_files(&root().join("src")).iter().map(of_file).collect()
 }
 
-/// Which room knows which others, by what their code names of the crate.
+/// Returns which modules use which others, according to the paths in their code.
 fn rooms() -> BTreeMap<String, BTreeSet<String>> {
     let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources() {
@@ -137,7 +138,7 @@ fn rooms() -> BTreeMap<String, BTreeSet<String>> {
 
 struct Source {
     path: String,
-    /// The folder or file of `src` that it belongs to.
+    /// The top-level module in `src` that it belongs to.
     room: String,
     /// Without comments, texts and tests.
     code: String,
@@ -149,7 +150,7 @@ impl Source {
     }
 }
 
-/// All but the crate's root, which knows every room, and modules for tests alone.
+/// Returns all sources except the crate's root, which uses every module, and modules that are only for tests.
 fn sources() -> Vec<Source> {
     let files = rust_files(&root().join("src"));
     let texts: Vec<String> = files.iter().map(|file| read_to_string(file).unwrap()).collect();
@@ -171,14 +172,14 @@ fn modules_for_tests(text: &str) -> impl Iterator<Item = &str> {
         .filter(|name| !name.contains('{'))
 }
 
-/// The text without its module of tests, which ends at the first brace that stands at the start of a line.
+/// Returns the text without its test module, which ends at the first brace at the start of a line.
 fn without_tests(text: &str) -> String {
     let (before, tests) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((text, ""));
     let (_, after) = tests.split_once("\n}").unwrap_or_default();
     [before, after].concat()
 }
 
-/// The text with each comment and each literal as a space.
+/// Returns the text with each comment and each literal replaced by a space.
 fn code_of(text: &str) -> String {
     let (mut code, mut rest) = (String::new(), text);
     while let Some(first) = rest.chars().next() {
@@ -189,7 +190,7 @@ fn code_of(text: &str) -> String {
     code
 }
 
-/// Where a comment or a literal ends that the text begins with.
+/// Returns the end of the comment or literal that the text begins with.
 fn literal_end(text: &str, is_in_a_name: bool) -> Option<usize> {
     let after =
         |from: usize, end: &str| text[from..].find(end).map_or(text.len(), |at| from + at + end.len());
@@ -210,7 +211,7 @@ fn literal_end(text: &str, is_in_a_name: bool) -> Option<usize> {
     if text.starts_with('"') {
         return Some(quoted_end(text, '"'));
     }
-    // A quote is a character's, unless it begins the name of a lifetime.
+    // A quote begins a character literal, unless it begins a lifetime.
     let mut chars = text.strip_prefix('\'')?.chars();
     let is_char = chars.next()? == '\\' || chars.next()? == '\'';
     is_char.then(|| quoted_end(text, '\''))
@@ -235,7 +236,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// From the repository's root, with `/` between the folders.
+/// Returns the path from the repository's root, with `/` as the separator.
 fn relative(path: &Path) -> String {
     let path = path.strip_prefix(root()).unwrap();
     path.iter().map(|part| part.to_str().unwrap()).collect::<Vec<_>>().join("/")

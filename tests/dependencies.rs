@@ -1,10 +1,11 @@
-//! What can be known of the dependencies without a network. Advisories cannot.
+//! Checks of the dependencies that need no network. Advisories would.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::Value;
 
-/// The crates that the Worker names. A new one is a decision, and so is a change of this list.
+/// The crates that the Worker depends on directly. Adding one is a deliberate decision, and so is any change
+/// of this list.
 const CRATES: [&str; 8] = [
     "console_error_panic_hook",
     "futures",
@@ -17,7 +18,7 @@ const CRATES: [&str; 8] = [
 ];
 
 #[test]
-fn the_worker_names_the_crates_it_is_known_to_name() {
+fn the_worker_depends_directly_on_the_listed_crates_only() {
     let manifest = include_str!("../Cargo.toml");
     let runtime =
         manifest.split("\n[dependencies]").nth(1).unwrap().split("\n[dev-dependencies]").next().unwrap();
@@ -39,7 +40,7 @@ fn every_crate_comes_from_the_registry_with_a_checksum() {
 }
 
 #[test]
-fn every_npm_package_is_locked_with_a_hash_and_ours_are_exact_versions() {
+fn every_npm_package_is_locked_with_a_hash_and_direct_ones_have_exact_versions() {
     let lock: Value = serde_json::from_str(include_str!("../package-lock.json")).unwrap();
     let packages = lock["packages"].as_object().unwrap();
     for (path, package) in packages.iter().filter(|(path, _)| path.starts_with("node_modules/")) {
@@ -48,7 +49,7 @@ fn every_npm_package_is_locked_with_a_hash_and_ours_are_exact_versions() {
     let manifest: Value = serde_json::from_str(include_str!("../package.json")).unwrap();
     for kind in ["dependencies", "devDependencies", "optionalDependencies"] {
         for (name, version) in manifest[kind].as_object().into_iter().flatten() {
-            // An alias names the package, too: `npm:workerd@1.2.3`.
+            // An alias includes the package: `npm:workerd@1.2.3`.
             let version = version.as_str().unwrap().rsplit('@').next().unwrap();
             assert!(version.starts_with(|first: char| first.is_ascii_digit()), "{name} {version}");
         }

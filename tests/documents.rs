@@ -1,4 +1,4 @@
-//! What the documents say, held against the types that are written out of the contract, and against the tree.
+//! Checks the documents against the types that are generated from the contract, and against the tree.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bobbin::protocol::{ErrorCode, Named};
 use serde_json::Value;
 
-/// The types of clients, as `src/protocol/typescript.rs` writes them.
+/// The client's types, as `src/protocol/typescript.rs` generates them.
 const TYPES: &str = include_str!("../client/src/protocol.ts");
 const CONTRACT: &str = include_str!("../docs/protocol.md");
 const API: &str = include_str!("../docs/openapi.json");
@@ -37,8 +37,8 @@ fn the_contract_names_every_frame_and_every_kind_of_block() {
 }
 
 #[test]
-fn the_contract_names_every_field_of_its_values() {
-    // What stands behind the start of a comment ends with it.
+fn the_contract_describes_every_field_of_its_values() {
+    // The text after the start of a comment continues after its end.
     let code = TYPES.split("/**").map(|part| part.rsplit("*/").next().unwrap_or_default());
     let words = code.flat_map(|code| code.split([' ', '{', '\n'])).filter_map(|word| word.strip_suffix(':'));
     let fields = words.map(|field| field.trim_end_matches('?')).filter(|field| !field.starts_with('"'));
@@ -57,9 +57,9 @@ fn the_contract_has_every_error_code_in_its_table() {
     }
 }
 
-/// A path that the worker does not run first is answered by the server of the page.
+/// If the worker does not handle a path first, the page's own server answers it.
 #[test]
-fn every_described_route_is_run_by_the_worker_and_not_by_the_server_of_the_page() {
+fn every_described_route_is_handled_by_the_worker_and_not_by_the_pages_server() {
     let api: Value = serde_json::from_str(API).unwrap();
     let first =
         WRANGLER.lines().find_map(|line| line.strip_prefix("run_worker_first = ")).expect("run_worker_first");
@@ -86,7 +86,7 @@ fn every_file_that_the_guides_name_exists() {
     ];
     for guide in guides {
         let text = std::fs::read_to_string(at(guide)).unwrap();
-        // What stands between two backticks is every second part of a text outside of its blocks of code.
+        // Outside of code blocks, every second part between backticks is inline code.
         let prose = text.split("\n```").step_by(2).collect::<String>();
         let names = prose
             .split('`')

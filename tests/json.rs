@@ -1,4 +1,4 @@
-//! JSON as it is read here, held against `serde_json`'s reading of it.
+//! Compares the JSON reader with `serde_json`.
 
 #![allow(clippy::unwrap_used, clippy::string_slice, clippy::arithmetic_side_effects)]
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 #[test]
-fn what_is_json_and_what_is_not() {
+fn valid_json_is_accepted_and_everything_else_refused() {
     for text in [
         "null",
         " true\n",
@@ -90,7 +90,7 @@ fn what_is_json_and_what_is_not() {
 }
 
 #[test]
-fn half_of_a_surrogate_pair_stands_for_the_replacement_character() {
+fn half_of_a_surrogate_pair_becomes_the_replacement_character() {
     for (text, read) in [
         (r#""\ud83d""#, "\u{fffd}"),
         (r#""a\udc00b""#, "a\u{fffd}b"),
@@ -109,7 +109,7 @@ fn half_of_a_surrogate_pair_stands_for_the_replacement_character() {
 }
 
 #[test]
-fn what_is_too_deep_to_be_read_says_so_and_can_be_skipped() {
+fn a_value_that_is_nested_too_deep_is_refused_and_can_be_skipped() {
     for text in [nested(128), nested(1_000_000), "{\"a\":".repeat(100_000) + "1" + &"}".repeat(100_000)] {
         assert_eq!(Reader::read(&text, Reader::value), Err(Malformed::Deep));
         assert_eq!(Reader::read(&text, Reader::skip), Ok(()));
@@ -119,7 +119,7 @@ fn what_is_too_deep_to_be_read_says_so_and_can_be_skipped() {
 }
 
 #[test]
-fn a_text_that_is_cut_is_told_from_one_that_is_wrong() {
+fn a_text_that_is_cut_off_differs_from_one_that_is_wrong() {
     let whole = r#"{"a":[true,null,-1.5e5,"b\n\ud83c\udf89ü"]}"#;
     for (end, _) in whole.char_indices() {
         assert_eq!(Reader::read(&whole[..end], Reader::value), Err(Malformed::Cut), "{end}");
@@ -153,7 +153,7 @@ fn half_a_character_is_read_as_the_replacement_character() {
 }
 
 #[test]
-fn what_nobody_reads_only_has_to_end() {
+fn a_skipped_value_only_has_to_end() {
     for odd in
         ["NaN", "-Infinity", "0x1F", "01", r#""\x \u12g4""#, "\"\u{1}\"", "[1,,2]", "{a:1}", &nested(9_999)]
     {
@@ -176,7 +176,7 @@ fn what_nobody_reads_only_has_to_end() {
 }
 
 #[test]
-fn a_foreign_string_may_hold_what_json_would_have_escaped_otherwise() {
+fn a_foreign_string_may_contain_characters_that_json_requires_to_be_escaped() {
     for (text, read) in [("\"a\tb\u{0}\"", "a\tb\u{0}"), (r#""it\'s \x41""#, "it's x41")] {
         assert_eq!(Reader::read_foreign(text, Reader::string), Ok(read.into()));
         assert_eq!(Reader::read(text, Reader::string), Err(Malformed::Wrong));
@@ -210,7 +210,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_code_units_are_read_as_the_text_that_is_nearest(
+    fn any_code_units_are_read_as_the_nearest_text(
         units in proptest::collection::vec(prop_oneof![0xd7ff..0xe001_u16, any::<u16>()], 0..12),
     ) {
         let escape = |text: String, unit: &u16| text + &format!("\\u{unit:04x}");
@@ -235,7 +235,7 @@ proptest! {
     }
 }
 
-/// But for halves of characters, which `serde_json` refuses.
+/// Halves of characters are excepted, because `serde_json` refuses them.
 fn agrees(text: &str) {
     let theirs = serde_json::from_str::<Value>(&without_halves(text)).ok();
     let ours = Json::parse(text);
@@ -246,7 +246,7 @@ fn agrees(text: &str) {
     assert!(theirs.is_none() || Reader::read_foreign(text, Reader::value).ok() == ours, "{text}");
 }
 
-/// With `\ufffd` for every escaped surrogate that lacks the other one.
+/// Replaces every escaped surrogate that lacks the other one by `\ufffd`.
 fn without_halves(text: &str) -> String {
     let unit_at = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;

@@ -1,5 +1,5 @@
-//! Some runs, each chosen by a seed. The step `simulate` of `npm test` makes many more of them:
-//! `cargo run --profile simulate --example simulate -- --seeds 50000`.
+//! A few runs, each determined by a seed. The step `simulate` of `npm test` makes many more of them: `cargo
+//! run --profile simulate --example simulate -- --seeds 50000`.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use simulation::{Plan, run, run_seed, shrink};
 const SEEDS: u64 = 300;
 
 #[test]
-fn whatever_happens_every_client_ends_with_the_transcript_that_is_stored() {
+fn whatever_happens_every_client_ends_with_the_stored_transcript() {
     for seed in 0..SEEDS {
         let outcome = run_seed(seed);
         if let Some(why) = outcome.failure {

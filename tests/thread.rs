@@ -1,4 +1,4 @@
-//! The thread, driven through wire frames, agents' events and virtual time. One scenario a test.
+//! The thread, driven through wire frames, agents' events and virtual time. Each test is one scenario.
 
 #![allow(
     clippy::unwrap_used,

@@ -6,7 +6,7 @@ import type { Block, ClientFrame, Message } from "./protocol.ts";
 import { type Transcript, answerOf } from "./transcript.ts";
 
 type AnswerFrame = Extract<ClientFrame, { type: "tool_decision" | "tool_output" }>;
-/** Answers that are on their way. All may be sent again, since the same answer does nothing a second time. */
+/** Answers that were sent. All may be sent again, because a repeated answer has no effect. */
 export function createAnswers(send: (frame: ClientFrame) => boolean) {
   const owed = createOwed<{ frame: AnswerFrame }>();
   return {
@@ -16,7 +16,7 @@ export function createAnswers(send: (frame: ClientFrame) => boolean) {
       send(frame);
       return owed.add({ frame });
     },
-    /** Looks in what is shown for what was said here. */
+    /** Settles the answers that the thread now shows. */
     settle(transcript: Transcript): void {
       owed.end(({ frame }) => isShown(blocksOf(transcript, frame.requestId), frame));
     },
@@ -29,7 +29,7 @@ export function createAnswers(send: (frame: ClientFrame) => boolean) {
   };
 }
 
-/** What nobody could decide is refused here. */
+/** Refuses invalid answers before they are sent. */
 export function decision(requestId: string, toolUseId: string, approved: boolean, reason?: string): AnswerFrame {
   if (reason && [...reason].length > 1000) throw fatal("INVALID_MESSAGE", "A reason has at most 1,000 characters.");
   return { type: "tool_decision", requestId, toolUseId, approved, ...(reason && { reason }) };

@@ -1,4 +1,4 @@
-// One WebSocket after another: when to connect, when to give up, when a connection is dead.
+// Keeps a WebSocket connected: decides when to connect, when to give up, and when a connection is dead.
 import { backoffMs } from "./backoff.ts";
 import type { Environment, WebSocketLike } from "./environment.ts";
 import { wordsOf } from "./http.ts";
@@ -12,20 +12,20 @@ import {
   type ServerFrame,
 } from "./protocol.ts";
 
-/** A connection is to be ready within this time; each failure doubles it, for lines that are slow. */
+/** A connection must be ready within this time; each failure doubles it, for slow networks. */
 const CONNECT_TIMEOUT_MS = 10_000;
 const PATIENCE_MAX = 8;
-/** A connection that was silent for this long is asked whether it lives, and has this long to answer. */
+/** After this silence a connection is probed; the second value is the time for an answer. */
 const SILENCE_MS_MAX = 10_000;
 const PROBE_TIMEOUT_MS = 5_000;
-/** The device says it is offline: the connection that still answers stays. */
+/** Time for an answer when the device reports that it is offline: a connection that still answers stays. */
 const OFFLINE_PROBE_TIMEOUT_MS = 2_000;
-/** A connection that held for this long starts the backoff anew. */
+/** A connection that held for this long resets the backoff. */
 const STABLE_MS = 10_000;
-/** Whatever asks for it, attempts are at least this far apart. */
+/** Minimum time between two attempts, whatever triggers them. */
 const ATTEMPT_GAP_MS = 1_000;
 
-/** The runtime answers exactly these bytes without waking the thread; the same with a field more reaches it. */
+/** The runtime answers exactly these bytes without waking the thread; a ping with an extra field reaches the thread. */
 const PING = '{"type":"ping"}';
 const PROBE = '{"type":"ping","probe":true}';
 
@@ -46,41 +46,41 @@ export type ThreadStatus = "idle" | "connecting" | "ready" | "reconnecting" | "o
 
 export type ConnectionInfo = {
   readonly status: ThreadStatus;
-  /** Why, in words for a person. */
+  /** The reason, in words for a person. */
   readonly reason: string;
-  /** The server's name for the connection, for a bug report. */
+  /** The server's id of the connection, for bug reports. */
   readonly connectionId: string | null;
-  /** Attempts in a row that came to nothing. */
+  /** Failed attempts in a row. */
   readonly failures: number;
   /** When the next attempt is made, in Unix milliseconds. */
   readonly retryAt: number | null;
-  /** The close code of the last connection that was lost. */
+  /** The close code of the last lost connection. */
   readonly closeCode: number | null;
 };
 
-/** How a connection ended; code 1006 stands for no close handshake. */
+/** How a connection ended; code 1006 means without a close handshake. */
 export type Lost = { code: number; reason: string };
 
 export type ConnectionTarget = {
-  /** Asked anew for each attempt, as the token changes and the cursor moves. */
+  /** Called for each attempt, because the token and the cursor change. */
   token(): Promise<string | undefined>;
-  /** The address and the subprotocols for the bearer of this token, of whom everything is from now on. */
+  /** Returns the URL and the subprotocols for this token, whose subject is used from now on. */
   way(token: string | undefined): [address: string, protocols: string[]];
   canRefreshToken(): boolean;
   parse(text: string): unknown;
-  /** Why the server refuses to upgrade, as a close code: a browser is not told the HTTP status. */
+  /** Asks why the server refuses the upgrade; returns a close code. A browser does not expose the HTTP status. */
   refusal(): Promise<Lost | undefined>;
-  /** Whether anything of the thread is awaited. An idle one is not woken by probes. */
+  /** Whether the client awaits anything. If not, probes do not wake the thread. */
   isAwaiting(): boolean;
   onFrame(frame: ServerFrame): void;
   onChange(info: ConnectionInfo): void;
 };
 
 export type Connection = {
-  /** Connects, or tries again at once. */
+  /** Connects, or retries at once. */
   open(): void;
   close(): void;
-  /** False unless ready; the frame is then not sent. */
+  /** Sends a frame. Returns false, and sends nothing, if the connection is not ready. */
   send(frame: ClientFrame | string): boolean;
 };
 
@@ -97,10 +97,10 @@ export function createConnection(environment: Environment, target: ConnectionTar
   const { timers, random, page } = environment;
   let info = IDLE;
   let socket: WebSocketLike | undefined;
-  /** Everything asynchronous belongs to one attempt and is dead when another has begun. */
+  /** The current attempt. Asynchronous results of earlier attempts are ignored. */
   let attempt = 0;
   let timer: unknown;
-  /** How many frames came, and when the last one did. */
+  /** The number of received frames, and the time of the last one. */
   let heard = 0;
   let heardAt = 0;
   let attemptedAt = -Infinity;
@@ -113,13 +113,13 @@ export function createConnection(environment: Environment, target: ConnectionTar
     target.onChange(info);
   }
 
-  /** There is one timer: what is waited for next. */
+  /** The only timer: for the next thing to wait for. */
   function arm(ms: number, then: () => void): void {
     timers.clearTimeout(timer);
     timer = timers.setTimeout(then, ms);
   }
 
-  /** Ends the attempt and its socket; nothing of it is heard of again. */
+  /** Ends the attempt and its socket; later events of it are ignored. */
   function drop(): void {
     attempt += 1;
     timers.clearTimeout(timer);
@@ -128,7 +128,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     try {
       dropped?.close(1000);
     } catch {
-      // It was closed already.
+      // The socket was already closed.
     }
   }
 
@@ -169,7 +169,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     opening.addEventListener("open", () => (isOpen = true));
     opening.addEventListener("message", ({ data }) => mine === attempt && receive(String(data)));
     opening.addEventListener("close", ({ code, reason }) => over(code, String(reason)));
-    // Node tells of a refused upgrade by this alone; once open, a close follows.
+    // In Node this is the only event of a refused upgrade; after `open`, a `close` follows.
     opening.addEventListener("error", () => isOpen || over(1006, ""));
   }
 
@@ -191,10 +191,10 @@ export function createConnection(environment: Environment, target: ConnectionTar
     }
     if (frame.type === "connected") {
       info = { ...info, connectionId: frame.connectionId };
-      // A socket that has sent nothing yet learns seconds late that the server closes it.
+      // If a socket has sent nothing yet, the client notices seconds late that the server closes it.
       socket?.send(PING);
     }
-    // The same frame back shows the server that what it sent is read.
+    // Sending the frame back proves to the server that the client reads.
     if (frame.type === "check") socket?.send(data);
     target.onFrame(frame);
     const isCaughtUp = frame.type === "snapshot" || (frame.type === "connected" && frame.resumed);
@@ -265,7 +265,7 @@ export function createConnection(environment: Environment, target: ConnectionTar
     else if (event !== "offline") hurry();
   }
 
-  /** Cuts the wait short, though not to nothing. */
+  /** Shortens the wait, but keeps the minimum time between attempts. */
   function hurry(): void {
     if (!isWaiting()) return;
     const ms = Math.max(0, attemptedAt + ATTEMPT_GAP_MS - timers.now());

@@ -9,11 +9,11 @@ export type DiagnosticsCheck = {
   readonly name: "reachability" | "credential" | "session" | "upgrade" | "round trip";
   readonly ok: boolean;
   readonly ms: number;
-  /** What was found, in words. */
+  /** The result in words. */
   readonly detail: string;
 };
 
-/** What a person can paste into a bug report: no tokens and nothing that was said. */
+/** A report to paste into a bug report. It contains no tokens and no message content. */
 export type DiagnosticsReport = {
   readonly ok: boolean;
   /** Unix time in milliseconds. */
@@ -21,7 +21,7 @@ export type DiagnosticsReport = {
   readonly url: string;
   readonly sessionId: string;
   readonly client: string;
-  /** The thread's own view, if a thread was given. */
+  /** The thread's own state, if a thread was passed. */
   readonly thread: Record<string, unknown> | null;
   readonly checks: readonly DiagnosticsCheck[];
   toString(): string;
@@ -29,7 +29,7 @@ export type DiagnosticsReport = {
 
 type Probe = { socket: WebSocketLike; connected: Extract<ServerFrame, { type: "connected" }>; next(): Promise<ServerFrame> };
 
-/** Checks the way to a thread, step by step; later steps are tried even if earlier ones fail. Takes up to 50 s on a dead line. */
+/** Checks the connection to a thread step by step; later steps run even if earlier ones fail. Takes up to 50 s without a network. */
 export async function diagnose(of: Thread | ThreadOptions): Promise<DiagnosticsReport> {
   const thread = "getSnapshot" in of ? of : undefined;
   const options = thread ? threadOptions(thread) : (of as ThreadOptions);
@@ -70,7 +70,7 @@ export async function diagnose(of: Thread | ThreadOptions): Promise<DiagnosticsR
   });
   await check("round trip", async () => {
     if (!probe) throw new Error("there is no connection");
-    // One field more than the ping that the runtime answers by itself.
+    // The extra field makes the thread answer: the runtime itself only answers the exact ping.
     probe.socket.send('{"type":"ping","probe":true}');
     while ((await probe.next()).type !== "pong");
     return "the thread answers";

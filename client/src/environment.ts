@@ -1,10 +1,10 @@
-// What the client takes from its surroundings, and may be given instead.
+// The parts of the environment that the client uses, which options can replace.
 
-/** What the client uses of a WebSocket. */
+/** The part of a WebSocket that the client uses. */
 export type WebSocketLike = {
   send(data: string): void;
   close(code?: number, reason?: string): void;
-  // Browsers, Node, Workers and `ws` each have an event type of their own.
+  // Browsers, Node, Workers and `ws` have different event types.
   addEventListener(type: "open" | "message" | "close" | "error", listener: (event: any) => void): void;
 };
 
@@ -15,7 +15,7 @@ export type Timers = {
   now(): number;
 };
 
-/** A `Storage` of the browser, or the part of one that is used. It may throw when it is full. */
+/** The part of the browser's `Storage` that the client uses. It may throw when it is full. */
 export type ThreadStorage = {
   readonly length: number;
   key(index: number): string | null;
@@ -24,23 +24,23 @@ export type ThreadStorage = {
   removeItem(key: string): void;
 };
 
-/** Whether the device says it is online, and when a person comes back to the page. */
+/** Reports whether the device is online, and when a person returns to the page. */
 export type Page = {
   isOnline(): boolean;
   /** Calls back on each event until the returned function is called. */
   listen(on: (event: "online" | "offline" | "visible") => void): () => void;
 };
 
-/** Either fixed, or asked for on every connect and request. */
+/** A fixed token, or a function that is called for every connection and request. */
 export type Token = string | (() => string | undefined | Promise<string | undefined>);
 
-/** Where the worker is and who asks. */
+/** The worker's address and the caller's credential. */
 export type ServerOptions = {
   /** An http(s) or ws(s) URL, with a path if the worker has one. Default: the page's own origin. */
   url?: string | URL | undefined;
   token?: Token | undefined;
   fetch?: typeof fetch | undefined;
-  /** Reads what the worker sends. Default: `JSON.parse`; `exactJson` keeps numbers beyond 2^53. */
+  /** Parses the worker's JSON. Default: `JSON.parse`; `exactJson` keeps numbers beyond 2^53. */
   parseJson?: ((text: string) => unknown) | undefined;
 };
 
@@ -63,12 +63,12 @@ export function environmentOf(options: EnvironmentOptions): Environment {
   };
 }
 
-/** Node has none before version 22. */
+/** Node has no WebSocket before version 22. */
 const noWebSocket = function () {
   throw new Error("there is none here. Use Node 22, or give the option webSocket, such as that of the package ws.");
 } as unknown as Environment["webSocket"];
 
-/** A fresh id for a session or a message. */
+/** A new id for a session or a message. */
 export const freshId = (): string => crypto.randomUUID();
 
 const systemTimers: Timers = {

@@ -1,16 +1,16 @@
 import type { ErrorCode } from "./protocol.ts";
 
-/** The contract's codes, and the client's own: the thread was closed or failed, or no answer came. */
+/** The contract's codes, and two of the client: the thread was closed or failed, or there was no answer. */
 export type ThreadErrorCode = ErrorCode | "CLOSED" | "UNREACHABLE";
 
-/** An error that trying again does not mend. */
+/** Creates an error that a retry does not fix. */
 export const fatal = (code: ThreadErrorCode, message: string) => new ThreadError({ code, message, retryable: false });
 
-/** Why a message was not taken or a request failed. */
+/** Why a message was refused or a request failed. */
 export class ThreadError extends Error {
   override readonly name = "ThreadError";
   readonly code: ThreadErrorCode;
-  /** Whether the same may succeed later. */
+  /** Whether a retry may succeed later. */
   readonly retryable: boolean;
 
   constructor(body: { code: ThreadErrorCode; message: string; retryable: boolean }) {

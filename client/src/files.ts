@@ -1,4 +1,4 @@
-// Files beside messages: up to the worker before the message that names them, and back with the caller's credential.
+// Files of messages: uploaded before the message that refers to them, and downloaded with the caller's credential.
 import { environmentOf } from "./environment.ts";
 import { fatal } from "./error.ts";
 import { createApi, errorOf, wordsOf } from "./http.ts";
@@ -7,33 +7,33 @@ import { type TransferOptions, persist, pick } from "./retry.ts";
 import { type Thread, type ThreadOptions, threadOptions } from "./thread.ts";
 import { type FileBytes, sending } from "./transfer.ts";
 
-/** Bytes of a file that is uploaded. */
+/** Maximum size of an upload in bytes. */
 export const FILE_BYTES_MAX = 25 * 1024 * 1024;
-/** Bytes of a `data:` URL in a `file` block. */
+/** Maximum size of a `data:` URL in a `file` block, in bytes. */
 export const DATA_URL_BYTES_MAX = 128 * 1024;
-/** Bytes that become text at once: as arguments of a call, more would be too many. */
+/** Number of bytes converted to text at once: they are arguments of one call, whose number is limited. */
 const TEXT_BYTES = 8192;
-/** Only to such an address of the worker goes the credential. */
+/** The credential is sent only to such a path of the worker. */
 const PATH = /^\/sessions\/[\w-]+\/files\/[\w.-]+$/;
 
 export type FileBlock = Extract<Block, { type: "file" }>;
 
 export type UploadProgress = {
-  /** Bytes that have left, of the attempt that runs. Where there is no `XMLHttpRequest`, none or all. */
+  /** Bytes sent by the current attempt. Without `XMLHttpRequest` it is only none or all. */
   readonly sent: number;
   readonly total: number;
 };
 
 export type FileOptions = {
-  /** By default a `File`'s own. */
+  /** Default: the name of the `File`. */
   name?: string | undefined;
-  /** By default a `Blob`'s own, else `application/octet-stream`. */
+  /** Default: the type of the `Blob`, otherwise `application/octet-stream`. */
   mediaType?: string | undefined;
 };
 
 export type UploadOptions = FileOptions & TransferOptions & { onProgress?: ((progress: UploadProgress) => void) | undefined };
 
-/** What `GET /config` tells. Whoever is not let in is told `auth` alone. */
+/** The response of `GET /config`. Callers without access get only `auth`. */
 export type ServerConfig = {
   auth: { mode: "jwt" | "none"; ways: string[] };
   version?: string;
@@ -42,14 +42,13 @@ export type ServerConfig = {
   permissionModes?: string[];
   search?: "messages" | "titles";
   limits?: Record<string, number>;
-  /** By name: `FILES` is there if the worker keeps files. */
+  /** Names of bindings: it includes `FILES` if the worker stores files. */
   bound?: string[];
 };
 
 /**
- * Uploads a file of at most 25 MiB, and gives back the block that a message names it by. A lost connection is tried again:
- * what an attempt has left at the worker that no message names, the worker deletes after a day. Rejects with a
- * `ThreadError`, or with the signal's reason.
+ * Uploads a file of at most 25 MiB, and returns its `file` block for a message. Retries after a lost connection: the
+ * worker deletes leftovers of earlier attempts after a day. Rejects with a `ThreadError`, or with the signal's reason.
  */
 export async function uploadFile(to: Thread | ThreadOptions, file: FileBytes, options: UploadOptions = {}): Promise<FileBlock> {
   const { server, path } = placeOf(to);
@@ -71,7 +70,7 @@ export async function uploadFile(to: Thread | ThreadOptions, file: FileBytes, op
   return { type: "file", ...kept };
 }
 
-/** A file of up to 96 KiB as a block that holds its bytes: for workers that keep no files. */
+/** Puts a file of up to 96 KiB into a block with its bytes, for workers that store no files. */
 export async function inlineFile(file: FileBytes, options: FileOptions = {}): Promise<FileBlock> {
   const { blob, name, mediaType } = described(file, options);
   const head = `data:${mediaType};base64,`;
@@ -85,8 +84,8 @@ export async function inlineFile(file: FileBytes, options: FileOptions = {}): Pr
 }
 
 /**
- * The bytes of a file: one of the worker's with the caller's credential, a `data:` URL without asking anybody, and an
- * `https:` address, which may be anybody's, without the credential. Rejects like `uploadFile`.
+ * Returns the bytes of a file. A file of the worker is fetched with the caller's credential, and a `data:` URL is decoded. An
+ * `https:` URL is fetched without the credential, because it may belong to anybody. Rejects like `uploadFile`.
  */
 export async function fetchFile(of: Thread | ThreadOptions, file: FileBlock | string, options: TransferOptions = {}): Promise<Blob> {
   const { server } = placeOf(of);
@@ -103,7 +102,7 @@ export async function fetchFile(of: Thread | ThreadOptions, file: FileBlock | st
   });
 }
 
-/** All messages of a session, one a line as JSON, oldest first: what `GET …/messages` gives as JSON Lines. */
+/** All messages of a session as JSON Lines, oldest first: the response of `GET …/messages`. */
 export async function exportMessages(of: Thread | ThreadOptions, options: TransferOptions = {}): Promise<Blob> {
   const { server, path } = placeOf(of);
   return await persist(environmentOf(server), options, async () => {
@@ -113,7 +112,7 @@ export async function exportMessages(of: Thread | ThreadOptions, options: Transf
   });
 }
 
-/** What the worker offers, and how to be let in. */
+/** Returns what the worker offers, and which credentials it accepts. */
 export async function fetchConfig(of: Thread | ThreadOptions, options: TransferOptions = {}): Promise<ServerConfig> {
   const server = "getSnapshot" in of ? threadOptions(of) : of;
   return await persist(environmentOf(server), options, () => createApi(server).json<ServerConfig>("/config", pick(options)));
@@ -129,7 +128,7 @@ function described(file: FileBytes, { name, mediaType }: FileOptions) {
   return { blob, name: name ?? (blob as { name?: string }).name, mediaType: mediaType || blob.type || "application/octet-stream" };
 }
 
-/** A file may have been moved since it was chosen, or be a folder: an upload would fail like a lost connection. */
+/** Checks that the file can be read: if it was moved since it was chosen, or is a folder, an upload would fail like a lost connection. */
 async function checkReadable(blob: Blob, name: string | undefined): Promise<void> {
   try {
     await blob.slice(0, 1).arrayBuffer();

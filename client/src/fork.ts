@@ -1,16 +1,16 @@
-// A session of one's own that begins as another one.
+// A new session that begins as a copy of another one.
 import { type Environment, freshId } from "./environment.ts";
 import type { Api } from "./http.ts";
 import { type TransferOptions, persist, pick } from "./retry.ts";
 
 export type ForkOptions = TransferOptions & {
-  /** The last message that it has. Default: all of the path that is current. */
+  /** The last copied message. Default: the whole current path. */
   messageId?: string | undefined;
-  /** Its id. The same one again is the same fork. Default: a fresh one. */
+  /** The id of the new session. The same id again is the same fork. Default: a new id. */
   sessionId?: string | undefined;
 };
 
-/** Tried again, it is the same fork, since it has the same id. */
+/** Forks a session. A retry has the same id, so it is the same fork. */
 export async function fork(api: Api, environment: Environment, path: string, options: ForkOptions = {}): Promise<string> {
   const body = { id: options.sessionId ?? freshId(), messageId: options.messageId };
   const forked = () => api.json<{ id: string }>(`${path}/fork`, { method: "POST", body, ...pick(options) });

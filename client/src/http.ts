@@ -5,21 +5,21 @@ export type Request = { method?: string; body?: object; signal?: AbortSignal; ac
 
 /** The worker's HTTP interface for one caller. Every failure is a `ThreadError`. */
 export type Api = {
-  /** Where the worker is, without a slash at the end. */
+  /** The worker's URL, without a slash at the end. */
   origin(): string;
   token(): Promise<string | undefined>;
-  /** Whether `token` may answer something else when it is asked again. */
+  /** Whether calling `token` again may return another token. */
   canRefresh(): boolean;
   parse(text: string): unknown;
-  /** The response, whatever its status. A 401 is tried once more with a fresh token. */
+  /** Returns the response with any status. After a 401 it retries once with a fresh token. */
   fetch(path: string, request?: Request): Promise<Response>;
-  /** The body of a successful response. */
+  /** Returns the body of a successful response. */
   json<T>(path: string, request?: Request): Promise<T>;
 };
 
 export function createApi(options: ServerOptions): Api {
   const { parseJson = JSON.parse } = options;
-  // Of hooks it is another one when a component was rendered with another.
+  // With hooks the token changes when a component is rendered with another one.
   const canRefresh = () => typeof options.token === "function";
 
   async function ask(path: string, { method = "GET", body, signal, accept }: Request): Promise<Response> {
@@ -49,7 +49,7 @@ export function createApi(options: ServerOptions): Api {
   return { origin: () => originOf(options.url), canRefresh, token: () => tokenOf(options.token), parse: parseJson, fetch: answer, json };
 }
 
-/** The error that a response's body tells. */
+/** The error in a response's body. */
 export async function errorOf(response: Response): Promise<ThreadError> {
   const body = (await response.json().catch(() => undefined)) as { error?: ThreadError } | undefined;
   if (typeof body?.error?.message === "string") return new ThreadError(body.error);
@@ -60,7 +60,7 @@ export async function errorOf(response: Response): Promise<ThreadError> {
 
 export const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
-/** As text for a URL or a subprotocol (RFC 4648, section 5). */
+/** Encodes text as base64url, for a URL or a subprotocol (RFC 4648, section 5). */
 export function base64Url(text: string): string {
   const bytes = String.fromCharCode(...new TextEncoder().encode(text));
   return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");

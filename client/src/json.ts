@@ -1,20 +1,20 @@
-// JSON with numbers that JavaScript has not.
+// JSON with numbers that JavaScript cannot represent.
 
 const LONG = /\d{16}/;
-/** Strings, so that the numbers in them are left alone, and numbers that may be long. */
+/** Matches strings, so that numbers in them are skipped, and numbers that may be long. */
 const STRING_OR_LONG = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]{15,}/g;
 
 type RawJson = { rawJSON?(text: string): unknown };
 
 /**
- * Reads JSON like `JSON.parse`, but a number that would become another one, such as 1234567890123456789, is
- * `JSON.rawJSON` of what was written: as JSON it is that again. To be given as the option `parseJson`.
- * Browsers without `JSON.rawJSON` have the nearest number.
+ * Parses JSON like `JSON.parse`, but a number that would change, such as 1234567890123456789, becomes `JSON.rawJSON` of the
+ * original text, which is written back unchanged. Pass it as the option `parseJson`. Browsers without `JSON.rawJSON` get
+ * the nearest number.
  */
 export function exactJson(text: string): unknown {
   const { rawJSON } = JSON as RawJson;
   if (!rawJSON || !LONG.test(text)) return JSON.parse(text);
-  // Nobody could have written it. A reviver would be told of the numbers, too, but takes fifty times as long.
+  // The mark is random, so no input contains it. A reviver could also find the numbers, but takes fifty times as long.
   const mark = crypto.randomUUID();
   const marked = text.replace(STRING_OR_LONG, (token) => (token.startsWith('"') || String(Number(token)) === token ? token : `"${mark}${token}"`));
   return unmarked(JSON.parse(marked), mark, rawJSON);
@@ -31,7 +31,7 @@ function unmarked(value: unknown, mark: string, rawJSON: (text: string) => unkno
   return value;
 }
 
-/** The server writes the fields of objects in an order of its own. */
+/** Compares regardless of the order of fields, because the server writes them in its own order. */
 export const isSame = (one: unknown, other: unknown): boolean => JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
 
 function sorted(value: unknown): unknown {

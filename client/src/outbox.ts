@@ -1,56 +1,56 @@
-// Messages that the server has not acknowledged, in the order in which they were sent, each with whose it is.
+// Messages that the server has not acknowledged, in the order in which they were sent, each with its owner.
 import type { ThreadStorage } from "./environment.ts";
 import { base64Url } from "./http.ts";
 import { type Outgoing, fromFrame } from "./outgoing.ts";
 import type { ErrorBody } from "./protocol.ts";
 import type { TurnState } from "./transcript.ts";
 
-/** As a storage has it. What was taken back before it was sent has no frame any more. */
+/** An entry in the storage. A message that was withdrawn before it was sent has no frame any more. */
 type Stored = {
   at: number;
   frame: string;
-  /** Whether the server may have it. */
+  /** Whether the server may have received it. */
   isSent?: boolean;
   isCancelled?: boolean;
 };
 
 export type Entry = Outgoing &
   Stored & {
-    /** As it is shown while it waits. */
+    /** The turn that is shown while the message waits. */
     turn: TurnState;
-    /** Undefined until it is known who sends. */
+    /** Undefined until the sender is known. */
     subject?: string | undefined;
-    /** How often in a row the server refused it for now. */
+    /** Number of temporary refusals in a row. */
     refusals: number;
   };
 
 export type Outbox = {
-  /** Those of the present subject. */
+  /** The entries of the current subject. */
   entries(): readonly Entry[];
   find(requestId: string): Entry | undefined;
-  /** From now on all is this subject's; true if it was another one's before. */
+  /** Sets the subject; returns true if there was another one before. */
   claim(subject: string): boolean;
   add(entry: Entry): void;
-  /** To be called before it is sent; false if another tab took it back meanwhile, and it is gone. */
+  /** Call this before sending; false if another tab has withdrawn the message meanwhile, which removes it. */
   send(entry: Entry): boolean;
-  /** True if it was never sent, and is gone. */
+  /** Withdraws a message; true if it was never sent and is now removed. */
   cancel(entry: Entry): boolean;
   remove(entry: Entry): void;
 };
 
-/** A refusal of a frame. Servers of before say less: neither which type nor, of some, which frame. */
+/** A refusal of a frame. Older servers do not name the type, and some do not name the frame. */
 export type Refusal = { refused?: string; requestId?: string; toolUseId?: string; frame?: string; error: ErrorBody };
 
-/** A refusal names the message's requestId up to this length. */
+/** A refusal contains the message's requestId up to this length. */
 const REFUSED_ID_CHARS = 256;
-/** Before messages had a subject they were kept under another name. They are nobody's, and left alone. */
+/** The new key prefix: entries from before messages had a subject have no owner, and are ignored. */
 const PREFIX = "bobbin:owed:";
-/** For so long it is known that a message was taken back: a tab that holds it may sleep. */
+/** How long the mark of a withdrawn message is kept, because a tab that holds the message may be suspended. */
 const TAKEN_BACK_MS = 7 * 86_400_000;
 
 const prefixOf = (subject: string) => `${PREFIX}${base64Url(subject)}:`;
 
-/** The sessions for which a storage holds messages of this subject that the server has not acknowledged. */
+/** Lists the sessions for which a storage holds unacknowledged messages of this subject. */
 export function undelivered(storage: ThreadStorage, subject = ""): string[] {
   const prefix = prefixOf(subject);
   const keys = keysOf(storage, prefix).filter((key) => !storage.getItem(key)?.includes('"frame":""'));
@@ -64,8 +64,8 @@ export function entryOf(message: Outgoing, stored?: Stored): Entry {
 }
 
 /**
- * With a storage the entries outlive the page. Each has a key of its own, so that two tabs of one
- * thread do not overwrite each other.
+ * With a storage the entries survive a reload. Each has its own key, so that two tabs of one thread do not overwrite each
+ * other.
  */
 export function createOutbox(sessionId: string, storage: ThreadStorage | undefined): Outbox {
   let subject: string | undefined;
@@ -83,11 +83,11 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
       storage.setItem(prefix() + requestId, JSON.stringify({ at, frame, isSent, isCancelled }));
       return true;
     });
-    // What cannot be stored anew is stored as it was.
+    // If an entry cannot be stored again, its earlier stored form remains.
     entry.turn = { ...entry.turn, isStored: !!(isStored ?? entry.turn.isStored) };
   }
 
-  /** Takes over what other tabs did to it. */
+  /** Applies changes by other tabs to an entry. */
   function look(entry: Entry): void {
     const { frame } = entry;
     attempt(() => Object.assign(entry, storedAt(prefix() + entry.requestId), { frame }));
@@ -99,7 +99,7 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
 
   const storedAt = (key: string) => JSON.parse(storage?.getItem(key) ?? "null") as Stored | null;
 
-  /** Nonsense hides nothing but itself. */
+  /** Loads the stored entries. An invalid entry is skipped. */
   function restore(): Entry[] {
     const keys = attempt(() => keysOf(storage as ThreadStorage, prefix())) ?? [];
     return keys.flatMap((key) => attempt(() => restored(key)) ?? []).sort((one, other) => one.at - other.at);
@@ -118,7 +118,7 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
       if (next === subject) return false;
       const isOthers = subject !== undefined;
       subject = next;
-      // The storage gives the others back.
+      // Stored entries are loaded again from the storage.
       const held = all.filter(({ turn }) => !turn.isStored);
       all = [...restore(), ...held];
       for (const entry of held) {
@@ -161,7 +161,7 @@ export function createOutbox(sessionId: string, storage: ThreadStorage | undefin
   };
 }
 
-/** A requestId comes back cut to 256 characters, a frame to 64; of old servers neither, or only what they took for one. */
+/** Whether a refusal means this entry. It has the requestId cut to 256 characters, or the frame cut to 64; old servers may send neither. */
 export function isMeant(entry: Entry, { requestId, frame = "" }: Refusal): boolean {
   if (requestId === undefined) return entry.frame.startsWith(frame);
   return entry.requestId === requestId || (requestId.length >= REFUSED_ID_CHARS && entry.requestId.startsWith(requestId));
@@ -172,7 +172,7 @@ function keysOf(storage: ThreadStorage, prefix: string): string[] {
   return keys.filter((key) => key.startsWith(prefix));
 }
 
-/** A storage that is full, forbidden or holds nonsense costs the reload, not the message. */
+/** If the storage is full, forbidden or invalid, the message does not survive a reload, but is still sent. */
 function attempt<T>(act: () => T): T | undefined {
   try {
     return act();

@@ -1,21 +1,21 @@
-// What a message must be to go out. What every server would refuse is refused here, before anything is kept.
+// Checks messages before they are sent: everything that any server would refuse is refused here, before it is stored.
 import { fatal } from "./error.ts";
 import { wordsOf } from "./http.ts";
 import { type Content, JSON_DEPTH_MAX, MESSAGE_BYTES_MAX, REQUEST_ID_CHARS_MAX } from "./protocol.ts";
 
 export type Outgoing = {
   readonly requestId: string;
-  /** As the server keeps it; null where a question is asked once more. */
+  /** The content as the server stores it; null for a regenerated answer. */
   readonly content: Content | null;
-  /** The turn whose message this is a new version of. */
+  /** The turn whose message this one replaces. */
   readonly replaces?: string | undefined;
-  /** The turn whose question is asked once more. */
+  /** The turn whose answer is regenerated. */
   readonly of?: string | undefined;
-  /** The exact bytes: only the identical frame is the same message to the server. */
+  /** The exact bytes: for the server, only an identical frame is the same message. */
   readonly frame: string;
 };
 
-/** What begins a turn. */
+/** A frame that starts a turn. */
 export type Beginning = {
   requestId: string;
   content?: Content;
@@ -25,10 +25,10 @@ export type Beginning = {
   of?: string;
 };
 
-/** Throws a `ThreadError` that says what is wrong with the message. */
+/** Throws a `ThreadError` that says what is wrong with an invalid message. */
 export function outgoing(beginning: Beginning): Outgoing {
   for (const name of ["requestId", "replaces", "of"] as const) {
-    // Without TypeScript it may be anything.
+    // Callers without TypeScript may pass anything.
     const id = beginning[name];
     if (name in beginning && (!id?.match?.(/^[ -~]+$/) || id.length > REQUEST_ID_CHARS_MAX)) {
       throw invalid(`A requestId has 1 to ${REQUEST_ID_CHARS_MAX} printable ASCII characters.`);
@@ -50,16 +50,16 @@ export function outgoing(beginning: Beginning): Outgoing {
   return fromFrame(frame);
 }
 
-/** The message of a frame that `outgoing` wrote, now or in another version. Throws where there is none. */
+/** Returns the message of a frame that this or another version wrote. Throws if there is none. */
 export function fromFrame(frame: string): Outgoing {
   const { requestId, content, replaces, of } = JSON.parse(frame) as Outgoing;
   if (!content?.length && of === undefined) throw invalid("The message is empty; give a string or an array of blocks.");
   return { requestId, content: content ?? null, replaces, of, frame };
 }
 
-/** As JSON, with U+FFFD for each half of a surrogate pair, as the server reads it. */
+/** Writes JSON, with U+FFFD for each half of a surrogate pair, because the server reads it like this. */
 export function toJson(value: unknown): string {
-  // Nothing else is written as an escape that begins with "ud".
+  // `JSON.stringify` writes only half surrogates as escapes that begin with "ud".
   return JSON.stringify(value).replace(/\\(?:(ud...)|.)/g, (escape, half) => (half ? "\ufffd" : escape));
 }
 

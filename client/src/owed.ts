@@ -1,4 +1,4 @@
-// What was asked of the server and has no acknowledgement of its own: it is over when the thread shows it.
+// Requests without an acknowledgement by the server: a request is done when the thread shows its effect.
 import type { ThreadError } from "./error.ts";
 import { type Deferred, deferred } from "./turn.ts";
 
@@ -12,7 +12,7 @@ export function createOwed<T extends object>() {
       all = [...all, one];
       return one.promise;
     },
-    /** Those have come to be or, with an error, will not. */
+    /** Settles requests that have taken effect or, with an error, were refused. */
     end(isOver: (one: T) => boolean, error?: ThreadError): void {
       const over = all.filter(isOver);
       all = all.filter((one) => !over.includes(one));

@@ -1,23 +1,23 @@
-// Which of several versions of a conversation a client holds: messages that begin at one and follow their parents.
+// The path of a conversation that a client holds: a chain of messages that are linked by their parents.
 import type { Message, ServerFrame, Versions } from "./protocol.ts";
 import { type Transcript, type TurnState, begun } from "./transcript.ts";
 
 type Branch = Extract<ServerFrame, { type: "branch" }>;
 
-/** What somebody who looks at this has seen last. */
+/** The id of the last message that a person can see in this state. */
 export function lastSeen({ messages, turns }: Pick<Transcript, "messages" | "turns">): string | undefined {
   return turns.at(-1)?.answerId ?? messages.at(-1)?.id;
 }
 
-/** Whether a message stands on the path, as far as it is loaded. */
+/** Whether a message is on the path, as far as it is loaded. */
 export function holds({ messages, turns }: Transcript, messageId: string): boolean {
   return messages.some(({ id }) => id === messageId) || turns.some(({ answerId }) => answerId === messageId);
 }
 
-/** What follows a message is now another thing. The turns that left the path with it have ended before. */
+/** Replaces everything after a message. The turns that leave the path have ended before. */
 export function branched(transcript: Transcript, { after, messages, requestId, answerId }: Branch): Transcript {
   const end = transcript.messages.findIndex(({ id }) => id === after);
-  // What is not held is before all that is.
+  // A message that is not loaded comes before all loaded ones.
   const hasEarlier = after !== null && (transcript.hasEarlier || end < 0);
   const now = { ...transcript, messages: [...transcript.messages.slice(0, end + 1), ...messages], hasEarlier };
   if (requestId === undefined) return now;
@@ -26,28 +26,28 @@ export function branched(transcript: Transcript, { after, messages, requestId, a
   return begun(now, { requestId, answerId, parentId, versions: answer && oneMore(answer) });
 }
 
-/** Of an answer that is made beside this one, as far as this one tells. */
+/** The versions of a new answer next to this one, as far as they follow from this one. */
 function oneMore({ id, versions = { index: 0, count: 1 } }: Message): Versions {
   const { index, count, next = id } = versions;
   return { index: count, count: count + 1, ...(count - index <= 2 && { previous: next }) };
 }
 
-/** The questions that turns of a snapshot answer once more, in its order: those without an answer, and without a turn of their own. */
+/** The questions whose answers are being regenerated in a snapshot, in its order: those without an answer and without a running turn of their own. */
 export function askedAgain({ messages, inFlight }: { messages: readonly Message[]; inFlight: readonly { requestId: string }[] }): Message[] {
   const answered = new Set(messages.map(({ parentId }) => parentId));
   const open = new Set(inFlight.map(({ requestId }) => requestId));
   return messages.filter(({ id, role, requestId }) => role === "user" && !answered.has(id) && !open.has(requestId));
 }
 
-/** What an answer follows: its question, or where none asked for it, what was there before. */
+/** The parent of an answer: its question, or for an answer that no message asked for, the message before it. */
 export function parentOf(transcript: Transcript, turn: TurnState | undefined, answerId: string): string | undefined {
   const { messages, turns } = transcript;
-  // What was said while it waited for its place stands behind it.
+  // Messages sent while the answer was queued come after it.
   const isBefore = messages.some(({ parentId }) => parentId === answerId);
   return turn?.parentId ?? (isBefore ? messages.at(-1)?.id : lastSeen({ messages, turns: turns.filter((other) => other !== turn) }));
 }
 
-/** Whether an answer has come beside others, of which it is not known which is before it. */
+/** Whether an answer has other versions, and the previous one is unknown. */
 export function lacksVersions({ messages }: Transcript, { parentId, requestId, versions }: TurnState): boolean {
   const question = messages.find(({ id }) => id === parentId);
   return question !== undefined && question.requestId !== requestId && versions?.previous === undefined;

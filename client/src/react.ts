@@ -10,21 +10,21 @@ import type { TurnState } from "./transcript.ts";
 
 export { type LoadedFile, useFile } from "./react_file.ts";
 
-/** A thread outlives its last component for this long, so that a remount finds it connected. */
+/** A thread stays open for this long after its last component has unmounted, so that a remount finds it connected. */
 const LINGER_MS = 500;
 
 export type UseThreadOptions = Omit<ThreadOptions, "connect" | "sessionId"> & { sessionId: string };
 
 type Shared = { thread: Thread; users: number; closing?: ReturnType<typeof setTimeout> | undefined };
 
-/** Threads that mounted components use. Written by effects alone, so a server's rendering leaves nothing here. */
+/** Threads of mounted components. Only effects write it, so server rendering leaves nothing here. */
 const threads = new Map<string, Shared>();
 
 /**
- * A thread that is open while a component that uses it is mounted; components that name the same one
- * share it. Never renders again by itself: see `useThreadState`. Of the options, only `url`, `sessionId`, `token`
- * and whose it is (`subject`, or the subject of a fixed `token`) may change. Another token of the same subject is
- * used from the next connection and request on.
+ * Returns a thread that is open while a component that uses it is mounted; components with the same session share it. It
+ * never causes a re-render: see `useThreadState`. Of the options, only `url`, `sessionId`, `token` and the subject
+ * (`subject`, or that of a fixed `token`) may change. Another token of the same subject is used from the next connection
+ * and request on.
  */
 export function useThread(target: string | UseThreadOptions): Thread {
   const options = typeof target === "string" ? { sessionId: target } : target;
@@ -36,7 +36,7 @@ export function useThread(target: string | UseThreadOptions): Thread {
   useEffect(() => renewToken(thread, token), [thread, token]);
   useEffect(() => {
     const shared = acquire(key, thread);
-    // Another component of the same moment was first.
+    // Another component in the same render was first.
     if (shared.thread !== thread) renderAgain();
     return () => release(key, shared);
   }, [key]);
@@ -62,8 +62,8 @@ function release(key: string, shared: Shared): void {
 }
 
 /**
- * What `select` takes of the thread's snapshot; by default all of it. Renders again only when that
- * changes: another object with the same entries is no change.
+ * Returns the result of `select` on the thread's snapshot; by default the whole snapshot. Re-renders only when the result
+ * changes: another object with the same entries counts as unchanged.
  */
 export function useThreadState(thread: Thread): ThreadSnapshot;
 export function useThreadState<T>(thread: Thread, select: (snapshot: ThreadSnapshot) => T): T;
@@ -76,11 +76,11 @@ export function useThreadState<T>(thread: Thread, select?: (snapshot: ThreadSnap
     last.current = { from, by: select, selected };
     return selected;
   };
-  // While the page takes over what a server has rendered, it shows the same: a storage may know more.
+  // Hydration must render the same as the server, even if a storage has more messages.
   return useSyncExternalStore(thread.subscribe, () => read(), () => read(blank(thread.sessionId)));
 }
 
-/** One turn that is not over: a token of another turn does not render again. */
+/** Returns one unfinished turn. A token of another turn causes no re-render. */
 export function useTurn(thread: Thread, requestId: string): TurnState | undefined {
   return useThreadState(
     thread,
@@ -89,19 +89,19 @@ export function useTurn(thread: Thread, requestId: string): TurnState | undefine
 }
 
 export type MessageVersions = {
-  /** Which version this is, from 0, the oldest first. */
+  /** The index of this version, from 0, oldest first. */
   readonly index: number;
   readonly count: number;
-  /** Shows the version before this one, to everybody; null if there is none. */
+  /** Makes the previous version current for everybody; null if there is none. */
   readonly previous: (() => void) | null;
   readonly next: (() => void) | null;
-  /** Whether one of the two was asked for and is not shown yet. */
+  /** Whether the previous or next version was selected and is not shown yet. */
   readonly isSelecting: boolean;
-  /** Why the one that was asked for last is not shown. */
+  /** Why the last selected version is not shown. */
   readonly error: ThreadError | null;
 };
 
-/** The versions of a message, or of the answer of a turn, and the way to those beside it. */
+/** Returns the place of a message, or of a turn's answer, among its versions, and functions to show its neighbours. */
 export function useVersions(thread: Thread, { versions }: { readonly versions?: Versions | undefined }): MessageVersions {
   const { index = 0, count = 1, previous, next } = versions ?? {};
   const selecting = useThreadState(thread, (snapshot) => snapshot.selecting);
@@ -120,8 +120,8 @@ export function useVersions(thread: Thread, { versions }: { readonly versions?: 
 }
 
 /**
- * The worker's sessions, loaded when mounted and again whenever a person comes back to the page. Of the options, the
- * `token` may change, and with its subject the list.
+ * Returns the worker's sessions, loaded when mounted and again whenever a person returns to the page. Of the options, the
+ * `token` may change; if its subject changes, so does the list.
  */
 export function useSessions(options: SessionListOptions = {}): SessionListSnapshot & Omit<SessionList, "getSnapshot" | "subscribe" | "close"> {
   const { token } = options;

@@ -1,4 +1,4 @@
-// A module of its own, so that who shows no files does not load this in the same piece as the other hooks.
+// A separate module, so that pages without files need not load it with the other hooks.
 import { useEffect, useState } from "react";
 import type { ThreadError } from "./error.ts";
 import { type FileBlock, fetchFile } from "./files.ts";
@@ -6,7 +6,7 @@ import type { Thread } from "./thread.ts";
 
 export type LoadedFile = {
   readonly blob: Blob | null;
-  /** An address of the bytes within this page, as an `<img>` takes it; null until they are here. */
+  /** An object URL of the bytes, for example for an `<img>`; null until they are loaded. */
   readonly url: string | null;
   readonly error: ThreadError | null;
 };
@@ -14,8 +14,8 @@ export type LoadedFile = {
 const NOT_LOADED: LoadedFile = { blob: null, url: null, error: null };
 
 /**
- * A file's bytes, which an `<img>` could not ask for: it brings no credential. They are loaded while the component is
- * mounted and `isWanted` is true, and the address is given up with it.
+ * Loads a file's bytes, because an `<img>` cannot send the credential. They are loaded while the component is mounted and
+ * `isWanted` is true; the object URL is revoked when the component unmounts.
  */
 export function useFile(thread: Thread, file: FileBlock, isWanted = true): LoadedFile {
   const [loaded, setLoaded] = useState(NOT_LOADED);

@@ -1,24 +1,24 @@
-// Requests over a line that fails.
+// Requests over an unreliable network.
 import { backoffMs } from "./backoff.ts";
 import type { Environment } from "./environment.ts";
 import { ThreadError } from "./error.ts";
 import { wordsOf } from "./http.ts";
 
-/** What may pass is tried again so often, if `retries` does not say otherwise. */
+/** Number of retries after a temporary failure, if `retries` is not set. */
 const RETRIES = 8;
 
 export type TransferOptions = {
   signal?: AbortSignal | undefined;
-  /** How often a lost connection, or a server that refuses for now, is tried again. Default: 8; `Infinity` is allowed. */
+  /** Number of retries after a lost connection or a temporary refusal. Default: 8; `Infinity` is allowed. */
   retries?: number | undefined;
-  /** Called with why an attempt failed, before the wait for the next one. */
+  /** Called with the error of a failed attempt, before the wait for the next one. */
   onWait?: ((error: ThreadError) => void) | undefined;
 };
 
-/** Under `exactOptionalPropertyTypes`, absent is not undefined. */
+/** With `exactOptionalPropertyTypes`, a property that is undefined is not absent. */
 export const pick = ({ signal }: TransferOptions) => (signal ? { signal } : {});
 
-/** Tries again what may pass. A wait is cut short when the device is online again. */
+/** Retries after temporary failures. A wait ends early when the device is online again. */
 export async function persist<T>(environment: Environment, options: TransferOptions, attempt: () => Promise<T>): Promise<T> {
   const { signal, retries = RETRIES, onWait } = options;
   for (let failures = 0; ; failures += 1) {

@@ -19,20 +19,20 @@ type Known = Pick<Session, Name>;
 type Waiting = Deferred<void> & { change: SessionChange };
 
 /**
- * Changes of the session that are on their way. They have no acknowledgement of their own: one has
- * arrived when the session says so. `known` is the session as far as it is known.
+ * Changes of the session that were sent. The server does not acknowledge them: a change has arrived when the session
+ * shows it. `known` is the last known session.
  */
 export function createSessionUpdates(send: (frame: ClientFrame) => boolean, known: () => Known | undefined) {
   let owed: SessionChange = {};
-  /** What the session said when each was made. */
+  /** The values of the session when each change was made. */
   let before: Partial<Record<Name, unknown>> = {};
   let waiting: Waiting[] = [];
-  /** All that was set before the first message: until then the server keeps it with its sockets alone. */
+  /** All changes before the first message: until then the server keeps them only with the sockets. */
   let draft: SessionChange = {};
 
   const isOwing = () => namesOf(owed).length > 0;
 
-  /** Those changes have come to be or, with an error, will not. */
+  /** Settles changes that have arrived or, with an error, were refused. */
   function end(isOver: (name: Name) => boolean | undefined, error?: ThreadError): void {
     const over = namesOf(owed).filter(isOver);
     for (const name of over) delete owed[name];
@@ -47,7 +47,7 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
   function push(): void {
     const now = known();
     const isOwn = (name: Name) => waiting.some(({ change }) => now && isSet(now, change, name));
-    // Sent again, it would undo what somebody has changed since.
+    // Sending it again would undo a later change by somebody else.
     const isOlder = (name: Name) => now && before[name] !== undefined && !isSame(before[name], now[name]) && !isOwn(name);
     end(isOlder, fatal("CONFLICT", "It was changed elsewhere meanwhile."));
     if (isOwing()) send({ type: "session_update", ...owed });
@@ -57,7 +57,7 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
     if (session.messageCount > 0) draft = {};
     const isSo = (name: Name) => isSet(session, owed, name);
     const names = namesOf(owed);
-    // A field that this server does not know is ignored along with those beside it that came to be.
+    // The server ignores fields that it does not know. So a change is over when all of its known fields have arrived.
     const isOver = names.some(isSo) && names.every((name) => isSo(name) || !(name in session));
     end((name) => isOver || isSo(name));
   }
@@ -90,7 +90,7 @@ export function createSessionUpdates(send: (frame: ClientFrame) => boolean, know
   };
 }
 
-/** Whether a session is as a change wants it. */
+/** Whether a session already shows a change. */
 function isSet(session: Known, change: SessionChange, name: Name): boolean {
   if (name !== "metadata") return (session[name] ?? null) === (change[name] ?? null);
   const metadata = session.metadata ?? {};
@@ -105,7 +105,7 @@ const merged = (one: SessionChange, other: SessionChange): SessionChange => ({
 
 const namesOf = (change: SessionChange) => Object.keys(change) as Name[];
 
-/** As the server keeps it: it trims what Unicode calls white space, which `trim` does not. */
+/** Trims a title like the server: it removes all white space of Unicode, which `trim` does not. */
 function normal(wanted: SessionChange): SessionChange {
   const change = JSON.parse(toJson(wanted)) as SessionChange;
   if (typeof change.title === "string") change.title = change.title.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");

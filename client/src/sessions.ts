@@ -5,46 +5,46 @@ import type { Session, SessionState } from "./protocol.ts";
 
 const PAGE = 50;
 const PAGE_MAX = 200;
-/** Between a keystroke and the search for what it made. */
+/** Delay between the last keystroke and the search. */
 const SEARCH_DELAY_MS = 150;
 
 export type SessionListOptions = ServerOptions & {
-  /** `created` (default): the newest first. `recent`: those that were used last first. A search has its best hits first. */
+  /** `created` (default): newest first. `recent`: last used first. A search lists its best hits first. */
   order?: "created" | "recent";
-  /** Only sessions in this state, as the server's list knows it: a moment late. */
+  /** Lists only sessions in this state, according to the server's list, which lags by a moment. */
   state?: SessionState;
 };
 
-/** A session as a list shows it; `snippet` is where a search found it. */
+/** A session in the list; `snippet` is the text around the hit of a search. */
 export type ListedSession = Session & { snippet?: string };
 
 export type SessionListSnapshot = {
-  /** Newest first, by what `order` says; the best hits first while there is a query. */
+  /** Newest first according to `order`; with a query, the best hits first. */
   readonly sessions: readonly ListedSession[];
   readonly query: string;
   readonly isLoading: boolean;
   readonly hasMore: boolean;
-  /** Whether the search looked at all that it found; of very many hits, it looks at the newest. */
+  /** Whether the search covered all hits; if there are very many, it covers only the newest. */
   readonly isComplete: boolean;
-  /** Why the list could not be loaded; what it held is still there. */
+  /** Why loading failed; the list keeps its content. */
   readonly error: ThreadError | null;
 };
 
 export type SessionList = {
   getSnapshot(): SessionListSnapshot;
   subscribe(listener: () => void): () => void;
-  /** Loads the list anew, as far as it was loaded. */
+  /** Reloads as many sessions as were loaded. */
   refresh(): Promise<void>;
   /** Searches titles and messages, up to 200 characters; an empty query lists all. */
   search(query: string): void;
   loadMore(): Promise<void>;
-  /** Takes over a session that is known better, for example from an open thread. */
+  /** Updates the list with a newer state of a session, for example from an open thread. */
   put(session: Session): void;
-  /** `null` takes the title away. */
+  /** Renames a session; `null` removes the title. */
   rename(sessionId: string, title: string | null): Promise<void>;
   /** Deletes the session and all its messages. */
   remove(sessionId: string): Promise<void>;
-  /** Ends what is under way. */
+  /** Aborts all requests. */
   close(): void;
 };
 
@@ -57,7 +57,7 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
   let snapshot: SessionListSnapshot = { sessions: [], query: "", isLoading: false, hasMore: false, isComplete: true, error: null };
   let nextBefore: string | null = null;
   let running: AbortController | undefined;
-  /** What became known since the load under way began, which its answer may lack; of a deleted session `null`. */
+  /** Changes since the running load started, which its response may lack; `null` for a deleted session. */
   let meanwhile = new Map<string, Session | null>();
   let typing: ReturnType<typeof setTimeout> | undefined;
 
@@ -78,7 +78,7 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
     return search;
   }
 
-  /** Adds so many sessions to those. The newest request wins; an older one changes nothing any more. */
+  /** Adds this number of sessions to the given ones. The newest request wins; older ones have no effect. */
   async function load(count: number, before: string | null, sessions: () => readonly ListedSession[]): Promise<void> {
     running?.abort();
     const own = (running = new AbortController());
@@ -105,7 +105,7 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
 
   const refresh = () => load(Math.max(snapshot.sessions.length, PAGE), null, () => []);
 
-  /** A session may come twice: from `put`, or as it was used between two pages. What is known later counts. */
+  /** Removes duplicates: a session may also come from `put`, or move because it was used between two pages. The later state counts. */
   function place(sessions: readonly ListedSession[], to?: Partial<SessionListSnapshot>): void {
     const each = [...new Map(sessions.map((session) => [session.id, session])).values()];
     if (isRecent && snapshot.query === "") each.sort((one, other) => other.lastMessageAt - one.lastMessageAt);

@@ -1,9 +1,8 @@
-// Whose messages a browser keeps. Several people may use one browser, one after the other.
+// The owner of the messages in a browser's storage. Several people may use one browser, one after the other.
 
 /**
- * The subject of a token, as far as its bearer can tell: the `sub` of a JSON Web Token, which is not
- * verified here. A token of another kind stands for itself, by a digest that does not give it away.
- * Without a token it is empty.
+ * Returns the subject of a token: the `sub` of a JSON Web Token, which is not verified here. For any other token it is a
+ * digest that does not reveal the token. Without a token it is empty.
  */
 export function subjectOf(token: string | undefined): string {
   if (token === undefined) return "";
@@ -13,8 +12,8 @@ export function subjectOf(token: string | undefined): string {
     const { sub } = JSON.parse(json) as { sub: unknown };
     if (sub && typeof sub === "string") return sub;
   } catch {
-    // It is no JSON Web Token.
+    // It is not a JSON Web Token.
   }
-  // FNV-1, 32 bits: enough to tell apart the few that meet in one browser.
+  // FNV-1, 32 bits: enough to distinguish the few tokens that are used in one browser.
   return `#${[...token].reduce((digest, char) => Math.imul(digest, 0x01000193) ^ char.charCodeAt(0), 0)}`;
 }

@@ -28,35 +28,35 @@ import { createSelections } from "./versions.ts";
 
 export type * from "./thread_types.ts";
 
-/** Something sent is sent again if nothing came of it for this long; the wait doubles. */
+/** A frame is sent again if it had no effect for this long; the wait doubles. */
 const REPEAT_MS = 10_000;
 const REPEAT_MS_MAX = 60_000;
-/** A message that the server refuses for now (`BUSY`, `RATE_LIMITED`) is offered so many times. */
+/** Number of tries for a message after temporary refusals (`BUSY`, `RATE_LIMITED`). */
 const REFUSALS_MAX = 8;
-/** Outside of a page nobody sees that there is no connection: what is awaited is given up after this. */
+/** Outside of a page nobody sees that there is no connection: awaited promises reject after this time. */
 const CONNECT_TIMEOUT_MS = 60_000;
 const REFUSAL_WINDOW_FACTOR = 1 / 4;
 
-/** A turn that was sent from here, and all that sends it again. */
+/** A turn that this client sent, with the data to send it again. */
 type OwnTurn = { handle: TurnHandle; entry: Entry };
 
 const optionsOf = new WeakMap<Thread, ThreadOptions>();
 
-/** The options that a thread was made with. */
+/** The options with which a thread was created. */
 export const threadOptions = (thread: Thread): ThreadOptions => ({ ...optionsOf.get(thread), sessionId: thread.sessionId });
 
-/** From now on it goes by this token. One that was refused its last one tries again. */
+/** Uses this token from now on. If the previous token was refused, the thread retries. */
 export function renewToken(thread: Thread, token: Token | undefined): void {
   const options = optionsOf.get(thread) as ThreadOptions;
   const isOther = options.token !== token;
   options.token = token;
   const { status, connection } = thread.getSnapshot();
-  // A function may be another one on every render, and is asked a second time anyway.
+  // A function may be a new one on every render, and is called again for each connection anyway.
   const isRefused = status === "failed" && connection.closeCode === CLOSE_UNAUTHENTICATED;
   if (isOther && isRefused && typeof token !== "function") thread.open();
 }
 
-/** What is known where nothing is, as on a server. */
+/** The initial state, which server rendering shows. */
 export const blank = (sessionId: string): ThreadSnapshot => ({ ...shownOf(EMPTY), ...connectionOf(IDLE), sessionId, selecting: null });
 
 const shownOf = ({ cursor: _, ...held }: Transcript) => held;
@@ -65,7 +65,7 @@ const connectionOf = (connection: ConnectionInfo) => ({ status: connection.statu
 export function createThread(options: ThreadOptions = {}): Thread {
   const environment = environmentOf(options);
   const { timers, random } = environment;
-  // Servers do not say whether they are online.
+  // Servers do not report whether they are online.
   const { connectTimeoutMs = globalThis.navigator?.onLine === undefined ? CONNECT_TIMEOUT_MS : Infinity } = options;
   const api = createApi(options);
   const sessionId = options.sessionId ?? freshId();
@@ -74,7 +74,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   const listeners = new Set<() => void>();
   const dataListeners = new Set<(data: TransientData) => void>();
   const own = new Map<string, OwnTurn>();
-  /** Turns that are to be cancelled as soon as the server can be told. */
+  /** Turns to cancel as soon as there is a connection. */
   const cancels = new Set<string>();
 
   let transcript: Transcript = EMPTY;
@@ -103,7 +103,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
   const asked = [updates, answers, selections];
   const isAsking = () => asked.some((one) => one.isOwing());
   let snapshot = view();
-  // A function is asked when there is something to ask it for.
+  // A token function is only called when a token is needed.
   if (typeof options.token !== "function" || options.subject !== undefined) claim(options.token as string | undefined);
 
   function view(): ThreadSnapshot {
@@ -119,9 +119,9 @@ export function createThread(options: ThreadOptions = {}): Thread {
     for (const listener of [...listeners]) listener();
   }
 
-  // The way there.
+  // The connection.
 
-  /** The address and the subprotocols of a socket for the bearer of this token. */
+  /** The URL and the subprotocols of a socket for this token. */
   function way(token: string | undefined): [string, string[]] {
     claim(token);
     const cursor = transcript.cursor === undefined ? "" : `?cursor=${encodeURIComponent(transcript.cursor)}`;
@@ -129,7 +129,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     return [address, token === undefined ? [] : ["bobbin.v1", `bobbin.bearer.${base64Url(token)}`]];
   }
 
-  /** What was another subject's is neither shown nor sent any more. */
+  /** Changes the subject: messages of the previous subject are neither shown nor sent any more. */
   function claim(token: string | undefined): void {
     if (outbox.claim(options.subject ?? subjectOf(token))) {
       failAll(closed("Somebody else has signed in."));
@@ -157,7 +157,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     publish();
   }
 
-  // What comes in.
+  // Incoming frames.
 
   function onFrame(frame: ServerFrame): void {
     if (frame.type === "pong" || frame.type === "check") return;
@@ -176,20 +176,20 @@ export function createThread(options: ThreadOptions = {}): Thread {
     publish();
   }
 
-  /** Whether a frame tells less than is to be shown. */
+  /** Whether a frame contains less than the thread must show. */
   function isInDoubt(before: Transcript, frame: ServerFrame): boolean {
-    // What stays is before the messages that are loaded here.
+    // The remaining path comes before the loaded messages.
     if (frame.type === "branch") return frame.requestId !== undefined && transcript.messages.length === 0;
     const ended = "response" in frame ? before.turns.find(({ requestId }) => requestId === frame.requestId) : undefined;
     return ended !== undefined && lacksVersions(before, ended);
   }
 
-  /** Takes over from a snapshot what became of our messages. */
+  /** Updates our own messages from a snapshot. */
   function compare(): void {
     for (const { requestId } of outbox.entries()) if (has(transcript, requestId)) acknowledge(requestId);
     for (const [requestId, { entry }] of own) {
       show(requestId);
-      // It ended long ago: sent again, it is answered with its end.
+      // The turn ended long ago. If the message is sent again, the server answers with the end.
       if (own.has(requestId) && !isOpen(requestId)) outbox.add(entry);
     }
     for (const requestId of cancels) if (!isOpen(requestId)) cancels.delete(requestId);
@@ -211,7 +211,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const isMessage = !isUpdate && ["message", "regenerate", "unknown"].includes(refused);
     const entry = isMessage ? outbox.entries().find((entry) => isMeant(entry, refusal)) : undefined;
     const error = new ThreadError(refusal.error);
-    // One that names nothing may mean something else: the message is tried again before it is given up.
+    // A refusal that names no frame may mean another one: retry the message before giving up.
     const isForNow = error.retryable || !(isNamed || isUpdate);
     if (isForNow && (!entry || entry.refusals < REFUSALS_MAX)) {
       const times = entry ? (entry.refusals += 1) : repeats;
@@ -227,7 +227,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     pushMessage();
   }
 
-  /** Brings a turn's own handle up to date. */
+  /** Updates the handle of our own turn. */
   function show(requestId: string, frame?: ServerFrame): void {
     const turn = transcript.turns.find((turn) => turn.requestId === requestId);
     if (turn) return own.get(requestId)?.handle.show(turn.text);
@@ -243,7 +243,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (handle) how(handle);
   }
 
-  /** A program has nobody who sees that there is no connection, and would wait for ever. */
+  /** Starts the connect timeout: without it, a program without a connection would wait forever. */
   function giveUp(): void {
     const message = `There was no connection for ${connectTimeoutMs / 1000} s. ${info.reason}`;
     for (const { entry } of own.values()) if (!entry.isSent) outbox.cancel(entry);
@@ -251,7 +251,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     publish();
   }
 
-  /** To be called when there is a connection or none, and when something is awaited or nothing is. */
+  /** Call this when the connection changes, and when the client starts or stops to await something. */
   function giveUpInTime(): void {
     const isAwaiting = own.size > 0 || isAsking();
     if (isAwaiting && info.status !== "ready" && connectTimeoutMs < Infinity) {
@@ -268,14 +268,14 @@ export function createThread(options: ThreadOptions = {}): Thread {
     for (const one of asked) one.fail(error);
   }
 
-  // What goes out. Everything may be sent again: the server takes it once.
+  // Outgoing frames. All of them may be sent again: the server accepts each once.
 
   const isOpen = (requestId: string) => transcript.turns.some((turn) => turn.requestId === requestId) || outbox.find(requestId) !== undefined;
   const isOwing = () => outbox.entries().length > 0 || cancels.size > 0 || isAsking();
 
   function pushAll(): void {
     updates.push();
-    // A message would end a turn that waits for them.
+    // Answers go first: a message would end the turn that waits for them.
     answers.push();
     pushMessage();
     for (const requestId of cancels) connection.send({ type: "cancel", requestId });
@@ -283,7 +283,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (isOwing()) repeatIn(Math.min(REPEAT_MS * 2 ** repeats, REPEAT_MS_MAX));
   }
 
-  /** One at a time, so that the server has them in the order in which they were sent. */
+  /** Sends one message at a time, so that the server receives them in order. */
   function pushMessage(): void {
     const entry = outbox.entries()[0];
     if (!entry || info.status !== "ready") return;
@@ -320,7 +320,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (!signal.aborted) signal.addEventListener("abort", cancel);
     else if (isOpen(requestId)) cancel();
     const leave = () => signal.removeEventListener("abort", cancel);
-    // A thread that was closed may still send what it has.
+    // A closed thread may be opened again and send its message, so the signal must stay connected.
     result.then(leave, ({ code }: ThreadError) => code === "CLOSED" || leave());
   }
 
@@ -329,7 +329,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     const handle = createTurn(requestId, () => cancel(requestId));
     let entry: Entry;
     try {
-      // A message would begin the deleted session anew.
+      // A message would create the deleted session again.
       if (info.closeCode === CLOSE_SESSION_DELETED) throw closed(info.reason);
       entry = outbox.find(requestId) ?? entryOf(outgoing(beginning));
     } catch (error) {
@@ -343,7 +343,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     own.set(requestId, { handle, entry });
     const known = transcript.messages.find((message) => message.requestId === requestId && isSame(message.content, entry.content));
     if (known) show(requestId);
-    // Sent again, it is answered with its end.
+    // If the message is sent again, the server answers with the end.
     if (own.has(requestId) && !(known && isOpen(requestId))) outbox.add(entry);
     if (outbox.entries()[0] === entry && !entry.isSent) pushMessage();
     if (info.status === "reconnecting") connection.open();
@@ -375,7 +375,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (!first || !transcript.hasEarlier) return false;
     const before = encodeURIComponent(first.cursor);
     const page = await api.json<{ messages: Message[]; nextBefore: string | null }>(`${path}/messages?before=${before}${limit ? `&limit=${limit}` : ""}`);
-    // A snapshot that came meanwhile has put other messages in place.
+    // Meanwhile a snapshot has replaced the messages.
     if (transcript.messages[0] === first) {
       transcript = prepend(transcript, page.messages, page.nextBefore !== null);
       publish();
@@ -392,7 +392,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     select(messageId) {
       const done = selections.add(messageId, transcript);
       repeatIn(REPEAT_MS);
-      // Who does not wait for it is not to be told.
+      // Avoids an unhandled rejection if the caller does not await the promise.
       done.catch(() => {});
       publish();
       return done;
@@ -401,7 +401,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     updateSession(change) {
       const done = updates.add(change);
       giveUpInTime();
-      // Who does not wait for it is not to be told.
+      // Avoids an unhandled rejection if the caller does not await the promise.
       done.catch(() => {});
       return done;
     },
@@ -414,7 +414,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     },
     getSnapshot: () => snapshot,
     subscribe(listener) {
-      // The same function may be subscribed twice.
+      // The same function may subscribe twice.
       const added = () => listener();
       listeners.add(added);
       return () => void listeners.delete(added);
@@ -439,12 +439,12 @@ export function createThread(options: ThreadOptions = {}): Thread {
   return thread;
 }
 
-/** What a session says before anybody has changed it. */
+/** The initial state of a session. */
 const FRESH = { title: null, permissionMode: "default" } as const;
 
 const closed = (message: string) => fatal("CLOSED", message);
 
-/** What HTTP says where a WebSocket cannot, as the close code that means the same. */
+/** Maps an HTTP status to the close code with the same meaning. */
 const CLOSE_CODES: Record<number, number> = {
   400: CLOSE_POLICY_VIOLATION,
   401: CLOSE_UNAUTHENTICATED,

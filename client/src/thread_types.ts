@@ -1,4 +1,4 @@
-// What a thread takes, shows and does.
+// The options, the snapshot and the methods of a thread.
 import type { ConnectionInfo, ThreadStatus } from "./connection.ts";
 import type { EnvironmentOptions, ServerOptions, ThreadStorage } from "./environment.ts";
 import type { ForkOptions } from "./fork.ts";
@@ -9,38 +9,38 @@ import type { Turn } from "./turn.ts";
 
 export type ThreadOptions = ServerOptions &
   EnvironmentOptions & {
-    /** Which session; a fresh one by default. */
+    /** The session's id. Default: a new id. */
     sessionId?: string | undefined;
-    /** Where unacknowledged messages outlive the page, for example `localStorage`. */
+    /** Where unacknowledged messages survive a reload, for example `localStorage`. */
     storage?: ThreadStorage | undefined;
-    /** Whose messages they are: nobody else is shown them, or sends them. Default: the token's subject. */
+    /** Owner of the messages in the storage: for any other subject they are neither shown nor sent. Default: the token's subject. */
     subject?: string | undefined;
     /** Whether to connect at once. Default: true. */
     connect?: boolean | undefined;
     /**
-     * What is awaited rejects with `UNREACHABLE` when there was no connection for so long, and a message that has not
-     * left is taken back. Default: 60,000, and `Infinity` in a page, where it waits and is seen to wait.
+     * After this time without a connection, awaited promises reject with `UNREACHABLE`, and unsent messages are withdrawn.
+     * Default: 60,000, and `Infinity` in a page, which shows that messages wait.
      */
     connectTimeoutMs?: number | undefined;
   };
 
 export type TurnOptions = {
-  /** Your own name for the turn, unique in its thread for ever: the same one again sends nothing twice. */
+  /** Your id for the turn, never reused in its thread: the same id sends nothing twice. */
   requestId?: string;
-  /** Cancels the turn when it aborts; a message that has not left by then is never sent. The result is `cancelled`. */
+  /** Cancels the turn when it aborts; a message that was not sent by then is never sent. The result is `cancelled`. */
   signal?: AbortSignal | undefined;
 };
 
 export type SendOptions = TurnOptions & {
   metadata?: Record<string, unknown>;
   /**
-   * The id of the message that its writer has seen last: if that is not part of the conversation any more, the message
-   * is refused with `CONFLICT`. Default: the last one that this thread knows. `null` is whatever stands there.
+   * The id of the last message that the writer saw: if it is no longer part of the conversation, the message is refused
+   * with `CONFLICT`. Default: the last message that this thread has. With `null` there is no such check.
    */
   after?: string | null;
 };
 
-/** What is known of a thread. What did not change stays the same object. */
+/** The state of a thread. Unchanged parts stay the same objects. */
 export type ThreadSnapshot = {
   readonly sessionId: string;
   readonly status: ThreadStatus;
@@ -49,57 +49,57 @@ export type ThreadSnapshot = {
   readonly connection: ConnectionInfo;
   /** Null until the first message or change. */
   readonly session: Session | null;
-  /** Messages that the server has, in its order. */
+  /** The server's messages, in its order. */
   readonly messages: readonly Message[];
-  /** Turns that are not over, first the ones that the server has. */
+  /** Unfinished turns, those that the server has first. */
   readonly turns: readonly TurnState[];
-  /** The version that was asked for last and is not shown yet. */
+  /** The version that was selected last and is not shown yet. */
   readonly selecting: string | null;
   /** Whether `loadEarlier` has more to load. */
   readonly hasEarlier: boolean;
-  /** False until the server was heard of for the first time. */
+  /** False until the first data from the server. */
   readonly isLoaded: boolean;
 };
 
-/** Data for whoever is connected. Nothing keeps it, and nobody is sent it again. */
+/** Data for connected clients. It is not stored, and not sent again. */
 export type TransientData = Omit<Extract<ServerFrame, { type: "data" }>, "type">;
 
 export type Thread = {
   readonly sessionId: string;
   send(content: Content, options?: SendOptions): Turn;
-  /** Sends a new version of the message of a turn. What followed the old one is left with it, and its turns are cancelled. */
+  /** Sends a new version of a turn's message. The messages after the old version leave the current path, and their unfinished turns are cancelled. */
   edit(requestId: string, content: Content, options?: SendOptions): Turn;
-  /** Asks for another answer to the question of a turn, also of one that failed, was cancelled or interrupted. */
+  /** Requests another answer to the question of a turn, also of one that failed, was cancelled or interrupted. */
   regenerate(requestId: string, options?: TurnOptions): Turn;
   /**
-   * Shows the path through this message, and after it the newest versions, to everybody. Resolves when it is shown; rejects if there is no such message, or
-   * if another version was chosen meanwhile.
+   * Makes the path through this message, and the newest versions after it, current for everybody. Resolves when it is shown;
+   * rejects if there is no such message, or if another version was selected meanwhile.
    */
   select(messageId: string): Promise<void>;
-  /** Begins a session of one's own with a copy of this one, up to a message. Resolves with its id. */
+  /** Creates a session of the caller with a copy of this one, up to a message. Resolves with its id. */
   fork(options?: ForkOptions): Promise<string>;
-  /** Cancels one turn, or all. What is over or unknown is left alone. */
+  /** Cancels one turn, or all. Has no effect on finished or unknown turns. */
   cancel(requestId?: string): void;
-  /** Resolves when the server has the change, rejects if it refused it. */
+  /** Changes the session. Resolves when the server has stored the change, rejects if it refused it. */
   updateSession(change: SessionChange): Promise<void>;
   /**
-   * Says whether a call that waits for it may be carried out, and why. Resolves when the thread shows it, rejects if
-   * somebody else has said otherwise before, or the turn is over.
+   * Approves or denies a waiting call, with an optional reason. Resolves when the thread shows the decision, rejects if
+   * somebody else has decided differently before, or the turn is over.
    */
   decide(requestId: string, toolUseId: string, approved: boolean, reason?: string): Promise<void>;
-  /** Gives the result of a tool that runs at the client: any JSON. Resolves and rejects like `decide`. */
+  /** Sends the result of a tool that runs at the client: any JSON. Resolves and rejects like `decide`. */
   provide(requestId: string, toolUseId: string, result: unknown, isError?: boolean): Promise<void>;
-  /** Loads the page of messages before the first, of up to `limit` (at most 200, default 50); resolves with whether there are more. */
+  /** Loads up to `limit` (at most 200, default 50) messages before the first; resolves with whether there are more. */
   loadEarlier(limit?: number): Promise<boolean>;
   getSnapshot(): ThreadSnapshot;
   /** Calls back after every change, until the returned function is called. */
   subscribe(listener: () => void): () => void;
-  /** Calls back with the data that the agent, or the application, has for whoever is connected. */
+  /** Calls back with data that the agent, or the application, sends to connected clients. */
   onData(listener: (data: TransientData) => void): () => void;
-  /** Connects after `close`, `failed` or `connect: false`; while waiting, tries again at once. */
+  /** Connects after `close`, `failed` or `connect: false`; while the thread waits to reconnect, retries at once. */
   open(): void;
-  /** Leaves the thread. Turns go on at the server; what was not acknowledged is kept in the storage. */
+  /** Disconnects. Turns continue at the server; unacknowledged messages stay in the storage. */
   close(): void;
-  /** Closes this thread and opens another, by default a fresh one, with the same options. */
+  /** Closes this thread and opens another with the same options; by default a new session. */
   switchTo(sessionId?: string): Thread;
 };

@@ -1,44 +1,44 @@
-// What a client holds of a thread, folded from the server's frames.
+// The client's state of a thread, built from the server's frames.
 //
-// **Invariant:** knows nothing of sockets, timers or sending. A value is never changed, so that what
-// did not change stays the same object.
+// **Invariant:** knows nothing about sockets, timers or sending. Values are immutable, so that unchanged parts stay the
+// same objects.
 import { askedAgain, branched, lastSeen, parentOf } from "./paths.ts";
 import type { Block, Content, ErrorBody, InFlight, Message, Response, ServerFrame, Session, Status, Versions } from "./protocol.ts";
 
-/** A turn that is not over. */
+/** An unfinished turn. */
 export type TurnState = {
   readonly requestId: string;
-  /** `sending` until the server has the message, `queued` while it waits for others, then `streaming`, and `waiting` for people. */
+  /** `sending` until the server has the message, `queued` behind other turns, then `streaming`; `waiting` for people. */
   readonly state: "sending" | "queued" | "streaming" | "waiting";
-  /** While it is `waiting`: the calls that are open, as far as is known. */
+  /** While `waiting`: the open calls, as far as they are known. */
   readonly calls?: readonly string[];
-  /** The user's message, while it is in no list of messages yet. */
+  /** The user's message, until it is in the list of messages. */
   readonly content: Content | null;
-  /** Of one that is `sending`: the turn whose message it is a new version of. Until the server has it, nothing has changed. */
+  /** While `sending`: the turn whose message this one replaces. Nothing changes until the server has it. */
   readonly replaces?: string | undefined;
-  /** Of one that is `sending`: the turn whose question it asks once more. */
+  /** While `sending`: the turn whose answer this one regenerates. */
   readonly of?: string | undefined;
   /** The id that the answer's message will have. */
   readonly answerId?: string | undefined;
-  /** The id of the message that it answers. */
+  /** The id of the answered message. */
   readonly parentId?: string | undefined;
-  /** Where there are several answers to it: which one this is. */
+  /** The place of this answer, if there are several to the same message. */
   readonly versions?: Versions | undefined;
   /** The answer's text so far. */
   readonly text: string;
   /** The answer so far, its text included, in order. */
   readonly blocks: readonly Block[];
   /**
-   * While the last of `blocks` still grows: what it has grown to, the text of a thinking or the JSON of a call's
-   * input. The call's own `input` is not there yet.
+   * While the last of `blocks` still grows: its content so far, which is the text of the thinking or the JSON of a call's
+   * input. The block's own `input` is not set yet.
    */
   readonly open?: string;
-  /** Of one that is `sending`: whether it outlives the page. */
+  /** While `sending`: whether the message survives a reload. */
   readonly isStored?: boolean;
 };
 
 export type Transcript = {
-  /** The place in the log; a client without one is sent a snapshot. */
+  /** The position in the log; a client without a cursor receives a snapshot. */
   readonly cursor: string | undefined;
   readonly session: Session | null;
   /** In the log's order. */
@@ -46,7 +46,7 @@ export type Transcript = {
   readonly turns: readonly TurnState[];
   /** Whether there are messages before the first. */
   readonly hasEarlier: boolean;
-  /** Whether all this was heard of from the server. */
+  /** Whether this state came from the server. */
   readonly isLoaded: boolean;
 };
 
@@ -54,10 +54,10 @@ export const EMPTY: Transcript = { cursor: undefined, session: null, messages: [
 
 type EndFrame = Extract<ServerFrame, { response: Response }>;
 
-/** Events of turns that are over, and messages that are here already, change nothing but the cursor. */
+/** Applies a frame. Events of finished turns, and messages that are already present, only change the cursor. */
 export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
   const held = "cursor" in frame ? { ...transcript, cursor: frame.cursor } : transcript;
-  // An event moves the cursor. What is told again to its sender does not, and may be of a path that is left.
+  // An event moves the cursor. A repeated acknowledgement does not, and its message may have left the path.
   const isAgain = held.cursor === transcript.cursor;
   switch (frame.type) {
     case "connected":
@@ -96,23 +96,23 @@ export function apply(transcript: Transcript, frame: ServerFrame): Transcript {
     case "error":
       return "response" in frame ? end(held, frame, isAgain) : held;
     default:
-      // Also frames of a newer server. The compiler asks about each new one here.
+      // Frames of a newer server also end here. The compiler reports each new frame of the contract.
       frame satisfies { type: "session_synced" | "pong" | "check" | "data" };
       return held;
   }
 }
 
-/** Puts a page of earlier messages before those that are here. */
+/** Puts a page of earlier messages before the loaded ones. */
 export function prepend(transcript: Transcript, earlier: readonly Message[], hasEarlier: boolean): Transcript {
   return { ...transcript, messages: [...earlier, ...transcript.messages], hasEarlier };
 }
 
-/** The answer of a turn that is over. */
+/** The answer of a finished turn. */
 export function answerOf({ messages }: Transcript, requestId: string): Message | undefined {
   return messages.findLast((message) => message.requestId === requestId && message.role === "assistant");
 }
 
-/** Whether the server has this message, as far as can be told. */
+/** Whether the server has this message, as far as the client knows. */
 export function has({ messages, turns }: Transcript, requestId: string): boolean {
   return turns.some((turn) => turn.requestId === requestId) || messages.some((message) => message.requestId === requestId);
 }
@@ -128,7 +128,7 @@ function accept(transcript: Transcript, { message, answerId }: Extract<ServerFra
   return begun(append(transcript, message), { requestId: message.requestId, answerId, parentId: message.id });
 }
 
-/** With a turn more, of which nothing has come yet. */
+/** Adds a turn without any answer yet. */
 export function begun(transcript: Transcript, turn: Omit<TurnState, "state" | "content" | "text" | "blocks">): Transcript {
   const state = transcript.turns.length > 0 ? "queued" : "streaming";
   return { ...transcript, turns: [...transcript.turns, { ...turn, state, content: null, text: "", blocks: [] }] };
@@ -137,7 +137,7 @@ export function begun(transcript: Transcript, turn: Omit<TurnState, "state" | "c
 function end(transcript: Transcript, frame: EndFrame, isAgain: boolean): Transcript {
   const turn = transcript.turns.find(({ requestId }) => requestId === frame.requestId);
   const isKnown = transcript.messages.some((message) => message.id === frame.messageId);
-  // One of no turn is an answer that no message asked for.
+  // Without a turn, it is an answer that no message asked for.
   const place = { parentId: parentOf(transcript, turn, frame.messageId), versions: turn?.versions };
   const after = isKnown || (isAgain && !turn) ? transcript : append(transcript, messageOf(frame, place));
   return turn ? { ...after, turns: started(transcript.turns.filter((other) => other !== turn)) } : after;
@@ -149,14 +149,14 @@ function started(turns: readonly TurnState[]): readonly TurnState[] {
   return turns.map((turn) => (turn === next ? { ...turn, state: "streaming" } : turn));
 }
 
-/** A message that is told again long after its time belongs to the messages that were not loaded. */
+/** Whether a repeated old message belongs to the messages that are not loaded. */
 function append(transcript: Transcript, message: Message): Transcript {
   const { messages, hasEarlier } = transcript;
   const isEarlier = hasEarlier && message.createdAt < (messages[0]?.createdAt ?? 0);
   return isEarlier ? transcript : { ...transcript, messages: [...messages, message] };
 }
 
-/** The answer as an end carries it. */
+/** The answer in the frame that ends a turn. */
 export function messageOf(frame: EndFrame, { parentId, versions }: Pick<TurnState, "parentId" | "versions">): Message {
   const { cursor, requestId, messageId, createdAt, response } = frame;
   const message: Message = {
@@ -193,7 +193,7 @@ function turnOf({ requestId, answerId, state, content, blocks, toolUseIds }: InF
   return toolUseIds ? { ...turn, calls: toolUseIds } : turn;
 }
 
-/** The calls that are marked as open: an approval is asked for, or a client is to give the result. */
+/** The calls that are marked as open: those with a requested approval, or with a result to come from a client. */
 function openCalls(blocks: readonly Block[]): string[] {
   const isOpen = (block: Block, place: number) => {
     if (block.type !== "tool_use" || block.approval?.state === "denied") return false;
@@ -211,7 +211,7 @@ function decided(turn: TurnState, { toolUseId, approved, reason, by }: Extract<S
   return answered({ ...turn, blocks }, toolUseId);
 }
 
-/** Once no call of it is open any more, a turn that waits goes on. */
+/** A waiting turn continues once none of its calls is open. */
 function answered({ calls, ...turn }: TurnState, toolUseId: string): TurnState {
   if (turn.state !== "waiting" || !calls) return turn;
   const isOpen = openCalls(turn.blocks).includes(toolUseId);
@@ -223,7 +223,7 @@ function change(transcript: Transcript, requestId: string, to: (turn: TurnState)
   return { ...transcript, turns: transcript.turns.map((turn) => (turn.requestId === requestId ? to(turn) : turn)) };
 }
 
-/** Without the block that still grows: the whole one takes its place, or it is dropped. */
+/** Removes the block that still grows: the complete block replaces it, or it is dropped. */
 function closed({ open, ...turn }: TurnState): TurnState {
   return open === undefined ? turn : { ...turn, blocks: turn.blocks.slice(0, -1) };
 }
@@ -234,7 +234,7 @@ function grown(turn: TurnState, open: string): TurnState {
   return { ...turn, blocks, open };
 }
 
-/** Puts a block at its place among those that are not text. */
+/** Puts a block at its index among the blocks that are not text. */
 function placed(turn: TurnState, index: number, block: Block): TurnState {
   const others = turn.blocks.filter((other) => other.type !== "text");
   const earlier = others[index];

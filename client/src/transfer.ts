@@ -1,13 +1,13 @@
-// Bytes on their way up, and how far they are.
+// Uploads bytes, and reports their progress.
 import type { Timers } from "./environment.ts";
 
-/** A connection on which no byte leaves and none comes for so long is taken for lost. */
+/** After this time without a byte in either direction, a connection counts as lost. */
 const STALL_MS = 60_000;
 
-// Before TypeScript 5.7 no array says what it is in.
+// Before TypeScript 5.7 the type of a typed array has no parameter for its buffer.
 export type FileBytes = Blob | ArrayBuffer | Uint8Array;
 
-/** A `fetch` that sends these bytes. Browsers tell of a request's progress by `XMLHttpRequest` alone. */
+/** A `fetch` that sends these bytes. In browsers only `XMLHttpRequest` reports the progress of a request. */
 export function sending(
   blob: Blob,
   mediaType: string,

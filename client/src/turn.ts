@@ -7,20 +7,20 @@ export type TurnResult = {
   readonly status: Status;
   /** The answer's whole text. */
   readonly text: string;
-  /** The answer as it is kept, with its `error` if it failed. Null if the message was cancelled before it was sent. */
+  /** The stored answer, with its `error` if it failed. Null if the message was cancelled before it was sent. */
   readonly message: Message | null;
-  /** Null if the end was learnt from a snapshot. */
+  /** Null if the end came in a snapshot. */
   readonly metadata: ResponseMetadata | null;
 };
 
 /**
- * A message and the answer to it. Iterating gives the answer's text from its beginning, piece by
- * piece, and ends with the turn, however it ended.
+ * A message and its answer. Iterating yields the answer's text from its beginning, piece by piece, and ends with the
+ * turn, with any status.
  */
 export type Turn = AsyncIterable<string> & {
   readonly requestId: string;
   /**
-   * Resolves with every end, `failed` and `interrupted` too. Rejects with a `ThreadError` if the message
+   * Resolves with every end, including `failed` and `interrupted`. Rejects with a `ThreadError` if the message
    * was refused, or if the thread was closed or failed before the end was known.
    */
   readonly result: Promise<TurnResult>;
@@ -41,7 +41,7 @@ export function createTurn(requestId: string, cancel: () => void): TurnHandle {
   let outcome: TurnResult | ThreadError | undefined;
   let changed = deferred<void>();
   const result = deferred<TurnResult>();
-  // Who only iterates is told by the iteration.
+  // A caller that only iterates gets the error from the iteration, so this promise must not count as unhandled.
   result.promise.catch(() => {});
 
   function notify(): void {

@@ -1,4 +1,4 @@
-// Which version of a conversation is to be shown.
+// Selects the version of a conversation that is shown.
 import { type ThreadError, fatal } from "./error.ts";
 import { createOwed } from "./owed.ts";
 import { holds } from "./paths.ts";
@@ -9,11 +9,11 @@ type Selection = {
   messageId: string;
   frame: string;
   isSent: boolean;
-  /** The version that was shown when this one was asked for. */
+  /** The version that was shown when this one was selected. */
   from: string | undefined;
 };
 
-/** Versions that were asked for. Each is here when the path goes through it, and may be asked for again. */
+/** Selected versions. A selection is done when the path goes through its version. It may be sent again. */
 export function createSelections(send: (frame: string) => boolean) {
   const owed = createOwed<Selection>();
 
@@ -32,7 +32,7 @@ export function createSelections(send: (frame: string) => boolean) {
       return done;
     },
     push(transcript: Transcript): void {
-      // Sent again, it would undo what somebody has chosen since.
+      // Sending it again would undo a later selection by somebody else.
       const isLate = ({ from }: Selection) => from !== undefined && !transcript.hasEarlier && !holds(transcript, from);
       owed.end(isLate, fatal("CONFLICT", "Another version was chosen elsewhere meanwhile."));
       owed.all().forEach(push);
@@ -40,12 +40,12 @@ export function createSelections(send: (frame: string) => boolean) {
     settle(frame: ServerFrame, transcript: Transcript): void {
       const isBranch = frame.type === "branch" ? frame.requestId === undefined : frame.type === "snapshot" && frame.reason === "branch";
       if (!isBranch && frame.type !== "snapshot") return;
-      // It may be before what is loaded.
+      // The message may come before the loaded ones.
       const isHere = ({ messageId, isSent }: Selection) => isSent && (holds(transcript, messageId) || (isBranch && transcript.hasEarlier));
       const over = owed.all().slice(0, owed.all().findLastIndex(isHere) + 1);
       owed.end((one) => over.some(({ frame }) => frame === one.frame));
     },
-    /** A refusal has the beginning of the frame. */
+    /** A refusal contains the beginning of the frame. */
     refuse(beginning: string, error: ThreadError): void {
       owed.end(({ frame }) => frame.startsWith(beginning), error);
     },

@@ -7,7 +7,7 @@ use bobbin::protocol::{Content, Role};
 use bobbin::variables::{Name, Variables};
 
 #[test]
-fn what_would_help_is_read_from_the_endpoints_words() {
+fn a_remedy_is_read_from_the_endpoints_words() {
     let cases = [
         (
             400,
@@ -109,7 +109,7 @@ fn what_would_help_is_read_from_the_endpoints_words() {
 }
 
 #[test]
-fn an_error_in_the_stream_says_what_would_help_too() {
+fn an_error_in_the_stream_has_a_remedy_too() {
     let cases = [
         (
             r#"{"error":{"code":400,"message":"request (19185 tokens) exceeds the available context size"}}"#,
@@ -198,7 +198,7 @@ fn a_plain_request_names_calls_as_mistral_does_and_gives_each_a_content() {
 }
 
 #[test]
-fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
+fn a_model_with_a_transient_failure_is_retried_a_few_times_and_when_it_says() {
     let later = |status: u16, after: Option<u64>| match remedy_of(status, after, "no") {
         Remedy::Later { after_ms } => Some(after_ms),
         _ => None,
@@ -230,7 +230,7 @@ fn a_model_that_is_not_well_is_called_again_a_few_times_and_when_it_says() {
 }
 
 #[test]
-fn the_reason_in_a_log_has_nothing_of_what_was_said_however_long_ago() {
+fn the_logged_reason_has_no_conversation_text_however_old() {
     let filler = "and so on, at length ".repeat(8_000);
     let own = http::own_words(&request(vec![
         user("the plan of the moon base"),
@@ -244,7 +244,7 @@ fn the_reason_in_a_log_has_nothing_of_what_was_said_however_long_ago() {
 }
 
 #[test]
-fn the_reason_in_a_log_has_nothing_of_an_answer_in_strings() {
+fn the_logged_reason_has_no_strings_of_the_answer() {
     let mut completion = openai::completion();
     completion.push(b"data: \"The patient is well\"\n\n");
     let Some(AgentEvent::Failed(failed)) = completion.finish().pop() else { panic!("no failure") };
@@ -254,7 +254,7 @@ fn the_reason_in_a_log_has_nothing_of_an_answer_in_strings() {
 }
 
 #[test]
-fn the_reason_in_a_log_has_nothing_of_what_was_said() {
+fn the_logged_reason_has_no_conversation_text() {
     let messages = vec![
         user("my earlier question, at length"),
         super::blocks(Role::Assistant, vec![super::call("a", &json!({"city": "Llanfairpwll"}))]),
@@ -297,7 +297,7 @@ fn messages_of(request: &AgentRequest, omitted: usize) -> Vec<Value> {
     serde_json::from_str::<Value>(&body).unwrap()["messages"].as_array().unwrap().clone()
 }
 
-/// What the agent says would help against an answer that is no success.
+/// Returns the remedy that an agent suggests after an HTTP status.
 fn remedy_of(status: u16, retry_after: Option<u64>, body: &str) -> Remedy {
     let variable = |name: Name| match name.as_str() {
         "AGENT" => Some("openai".to_owned()),

@@ -1,4 +1,4 @@
-//! What the kinds of agents are asked that do not speak OpenAI's chat completions.
+//! Requests of the kinds of agents that do not use OpenAI's chat completions.
 
 use bobbin::agent::{AgentEvent, AgentMessage, AgentRequest, Attempt, Call, Refusal, Remedy, configured};
 use bobbin::protocol::{Approval, ApprovalState, Block, Content, Json, Role};
@@ -10,7 +10,7 @@ use super::{blocks, call, json_of, request, result, text, user};
 // Anthropic.
 
 #[test]
-fn anthropic_is_asked_with_its_version_its_key_and_no_sampling_parameters() {
+fn a_request_to_anthropic_has_its_version_its_key_and_no_sampling_parameters() {
     let (url, headers, body) = asked("anthropic", &[], &request(vec![user("Hi")]));
     assert_eq!(url, "https://model.example/v1/messages?x=1");
     assert_eq!(headers["anthropic-version"], "2023-06-01");
@@ -29,7 +29,7 @@ fn anthropic_is_asked_with_its_version_its_key_and_no_sampling_parameters() {
 }
 
 #[test]
-fn the_second_version_of_anthropic_takes_the_key_as_others_do_and_another_one_can_be_set() {
+fn the_second_version_of_anthropic_takes_the_key_in_the_usual_header_and_another_version_can_be_set() {
     let version = ("AGENT_API_VERSION", "2026-10-21");
     let (_, headers, _) = asked("anthropic", &[version], &request(vec![user("Hi")]));
     assert_eq!(headers["anthropic-version"], "2026-10-21");
@@ -48,7 +48,7 @@ fn the_second_version_of_anthropic_takes_the_key_as_others_do_and_another_one_ca
 }
 
 #[test]
-fn a_call_and_its_result_are_told_to_anthropic_in_messages_that_take_turns() {
+fn a_call_and_its_result_go_to_anthropic_in_alternating_messages() {
     let thinking = |data: Option<Value>| Block::Thinking {
         text: "hm".into(),
         provider_data: data.map(|data| json_of(&data)),
@@ -111,7 +111,7 @@ fn a_call_and_its_result_are_told_to_anthropic_in_messages_that_take_turns() {
 }
 
 #[test]
-fn what_ran_at_anthropic_is_handed_back_as_what_it_was_and_left_out_without_its_result() {
+fn a_call_that_ran_at_anthropic_is_handed_back_in_its_original_form_and_left_out_without_its_result() {
     let at_provider = |id: &str, name: &str, data: Value| {
         let mut block = call(id, &json!({"q": 1}));
         if let Block::ToolUse { provider_data, name: called, .. } = &mut block {
@@ -170,7 +170,7 @@ fn what_ran_at_anthropic_is_handed_back_as_what_it_was_and_left_out_without_its_
 }
 
 #[test]
-fn anthropic_is_given_images_and_documents_and_told_of_other_files() {
+fn anthropic_is_given_images_and_documents_and_the_names_of_other_files() {
     let history = vec![blocks(
         Role::User,
         vec![
@@ -196,7 +196,7 @@ fn anthropic_is_given_images_and_documents_and_told_of_other_files() {
 }
 
 #[test]
-fn anthropic_goes_on_with_its_own_answer_behind_the_results_that_it_waited_for() {
+fn anthropic_continues_its_own_answer_after_the_results_it_waited_for() {
     let mut request = request(vec![user("Where am I?")]);
     request.answer = Some(Content::Blocks(vec![
         text("Looking."),
@@ -248,7 +248,7 @@ fn workers_ai_is_called_by_its_binding_with_the_history_as_openai_has_it() {
 }
 
 #[test]
-fn what_the_binding_throws_is_told_and_called_again_where_it_may_pass() {
+fn an_error_of_the_binding_is_reported_and_retried_if_it_is_transient() {
     let failed = |refusal: &Refusal| match agent("workers-ai", &[]).reply().refuse(refusal).pop() {
         Some(AgentEvent::Failed(failed)) => failed,
         other => panic!("{other:?}"),
@@ -275,7 +275,7 @@ fn what_the_binding_throws_is_told_and_called_again_where_it_may_pass() {
 // The AI SDK.
 
 #[test]
-fn a_route_of_the_ai_sdk_is_sent_what_its_own_client_sends_and_what_it_may_need() {
+fn a_route_of_the_ai_sdk_gets_the_request_of_its_own_client_with_further_fields() {
     let mut asked_for = request(vec![AgentMessage {
         id: "u1".into(),
         metadata: Some(json_of(&json!({"at": 1}))),
@@ -356,7 +356,7 @@ fn a_history_of_the_ai_sdk_has_each_call_and_its_result_in_one_part() {
 }
 
 #[test]
-fn a_route_of_the_ai_sdk_goes_on_with_its_own_answer_and_the_decisions_on_its_calls() {
+fn a_route_of_the_ai_sdk_continues_its_own_answer_with_the_decisions_on_its_calls() {
     let decided = |id: &str, state: ApprovalState| {
         let mut block = call(id, &json!({}));
         if let Block::ToolUse { approval, .. } = &mut block {
@@ -386,7 +386,7 @@ fn a_route_of_the_ai_sdk_goes_on_with_its_own_answer_and_the_decisions_on_its_ca
 }
 
 #[test]
-fn a_route_of_the_ai_sdk_is_asked_once_and_its_calls_run_until_they_have_a_result() {
+fn a_route_of_the_ai_sdk_is_called_once_and_its_calls_run_until_they_have_a_result() {
     let reply = || agent("ai-sdk", &[]).reply();
     for status in [429, 503, 413] {
         let refusal = Refusal::Status { status, retry_after: None, body: b"context length".to_vec() };
@@ -412,7 +412,7 @@ fn a_route_of_the_ai_sdk_is_asked_once_and_its_calls_run_until_they_have_a_resul
 
 // Helpers.
 
-/// A conversation with every kind of block.
+/// Returns a conversation with every kind of block.
 fn everything() -> Vec<AgentMessage> {
     let with = |id: &str, state: Option<ApprovalState>, data: Option<Value>| {
         let mut block = call(id, &json!({"a": 1}));
@@ -497,7 +497,7 @@ fn agent(kind: &str, variables: &[(&str, &str)]) -> std::rc::Rc<dyn bobbin::agen
     configured(Variables(&variable)).unwrap()
 }
 
-/// The address, the headers and the body of a request.
+/// Returns the address, the headers and the body of a request.
 fn asked(kind: &str, variables: &[(&str, &str)], request: &AgentRequest) -> (String, Value, Value) {
     let Call::Http { url, headers, body, .. } = agent(kind, variables).call(request, Attempt::default())
     else {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{blocks, call, request, result, text, user};
 
 #[test]
-fn the_echo_says_the_users_last_text_and_no_other_block() {
+fn the_echo_repeats_the_users_last_text_and_no_other_block() {
     let message = blocks(
         Role::User,
         vec![text("a "), call("c", &json!({})), result("c", &json!("r"), false), text("b")],
@@ -31,7 +31,7 @@ fn the_echo_goes_word_by_word() {
 }
 
 #[test]
-fn the_echos_figures_are_its_pieces() {
+fn the_echo_counts_its_pieces_as_tokens() {
     let finished = echo::finished(3);
     assert_eq!(finished.tokens_used, 3);
     assert_eq!((finished.model.as_deref(), finished.finish_reason.as_deref()), (Some("echo"), Some("stop")));

@@ -3,7 +3,7 @@ use bobbin::agent::http::{self, QUOTE_CHARS_MAX};
 use bobbin::protocol::ErrorCode;
 
 #[test]
-fn http_statuses_are_told_apart() {
+fn each_http_status_has_its_own_failure() {
     let cases: &[(u16, Option<u64>, &str, bool, &str)] = &[
         (
             400,

@@ -3,7 +3,7 @@ use bobbin::protocol::{Finish, Usage};
 use serde_json::{Value, json};
 
 #[test]
-fn every_providers_word_for_an_end_has_one_of_the_contract() {
+fn every_finish_reason_of_a_provider_maps_to_one_of_the_contract() {
     let cases: [(Finish, &[&str]); 5] = [
         (Finish::Stop, &["stop", "STOP", "end_turn", "stop_sequence", "eos", "completed"]),
         (
@@ -41,7 +41,7 @@ fn every_providers_word_for_an_end_has_one_of_the_contract() {
 }
 
 #[test]
-fn tokens_are_counted_in_parts_whatever_a_provider_names_them() {
+fn usage_is_read_under_every_providers_names() {
     let parts = |input: u64, output: u64, reasoning: Option<u64>, cached: Option<u64>| Usage {
         input_tokens: input,
         output_tokens: output,
@@ -61,7 +61,7 @@ fn tokens_are_counted_in_parts_whatever_a_provider_names_them() {
             Some(parts(5, 3, Some(2), Some(4))),
             8,
         ),
-        // DeepSeek and Kimi have what was cached beside the rest.
+        // DeepSeek and Kimi report cached tokens outside the other details.
         (
             json!({"prompt_tokens": 5, "completion_tokens": 3, "prompt_cache_hit_tokens": 4}),
             Some(parts(5, 3, None, Some(4))),
@@ -72,7 +72,7 @@ fn tokens_are_counted_in_parts_whatever_a_provider_names_them() {
             Some(parts(5, 3, None, Some(4))),
             8,
         ),
-        // xAI counts the thinking in the total alone.
+        // xAI counts thinking only in the total.
         (
             json!({"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 18,
                 "completion_tokens_details": {"reasoning_tokens": 10}}),

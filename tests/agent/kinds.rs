@@ -1,7 +1,7 @@
-//! What the streams of the kinds of agents mean that do not speak OpenAI's chat completions.
+//! Streams of the kinds of agents that do not use OpenAI's chat completions.
 //!
-//! Each has a folder in `tests/corpus`. `UPDATE=1 cargo test --test agent kinds` writes what is expected of streams
-//! anew: read the difference.
+//! Each kind has a folder in `tests/corpus`. `UPDATE=1 cargo test --test agent kinds` writes the expected
+//! events again; review the difference.
 
 use std::fs;
 use std::path::Path;
@@ -59,7 +59,7 @@ fn a_stream_of_any_kind_that_ends_anywhere_ends_once_and_with_a_beginning_of_its
 
 proptest! {
     #[test]
-    fn no_damage_to_a_stream_of_any_kind_makes_it_panic_or_the_cuts_matter(
+    fn a_damaged_stream_of_any_kind_never_panics_and_gives_the_same_events_however_it_is_cut(
         which in any::<prop::sample::Index>(),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         seed in 1..u64::MAX,
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn events_of_a_stream_in_any_order_make_no_kind_panic_and_end_it_once(
+    fn events_in_any_order_never_make_a_kind_panic_and_end_the_answer_once(
         which in any::<prop::sample::Index>(),
         order in prop::collection::vec(any::<prop::sample::Index>(), 1..40),
     ) {
@@ -113,8 +113,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// The events of a body, adjacent texts joined. Asserts that it ends once and last, and that what is shown live is
-/// well-formed.
+/// Returns the events of a body, with adjacent texts joined. Asserts that there is one end, at the end, and
+/// that live events are well-formed.
 fn fold(kind: &Kind, pushes: &[&[u8]]) -> Vec<AgentEvent> {
     let mut stream = Stream::new(kind);
     let mut all = Vec::new();
@@ -148,7 +148,7 @@ fn fold(kind: &Kind, pushes: &[&[u8]]) -> Vec<AgentEvent> {
     folded
 }
 
-/// A call that is said again takes the place of the one before.
+/// A call that is sent again replaces the earlier one.
 fn is_again(said: &AgentEvent, event: &AgentEvent) -> bool {
     let id = |event: &AgentEvent| match event {
         AgentEvent::Block(Block::ToolUse { id, .. }) => Some(id.clone()),
@@ -183,7 +183,7 @@ fn show(event: &AgentEvent) -> Value {
     }
 }
 
-/// The fields that say something.
+/// Returns the fields that are not empty.
 fn without_nothing(mut value: Value) -> Value {
     let is_said = |value: &Value| !(value.is_null() || value.as_array().is_some_and(Vec::is_empty));
     value.as_object_mut().unwrap().retain(|_, value| is_said(value));

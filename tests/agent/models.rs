@@ -1,4 +1,4 @@
-//! The settings that `docs/models.md` tells to make.
+//! Tests the settings that `docs/models.md` recommends.
 
 use bobbin::agent::configured;
 use bobbin::variables::{Name, Variables};

@@ -1,11 +1,11 @@
-//! Values of types that nobody would expect, at every place of a chunk.
+//! Values of unexpected types at every place of a chunk.
 
 use bobbin::agent::AgentEvent;
 use serde_json::{Value, json};
 
 use super::{delta, fold, text_of};
 
-/// As JSON, since not all of it is.
+/// As text, since not all of it is JSON.
 const ODD: [&str; 22] = [
     "null",
     "true",
@@ -32,7 +32,7 @@ const ODD: [&str; 22] = [
 ];
 
 #[test]
-fn an_odd_value_anywhere_in_a_chunk_takes_nothing_of_the_rest_away() {
+fn an_odd_value_anywhere_in_a_chunk_costs_nothing_of_the_rest() {
     let call =
         json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let full = json!({
@@ -106,7 +106,7 @@ fn a_usage_is_read_however_its_numbers_are_written() {
     }
 }
 
-/// Every place in a value but the whole.
+/// Returns every path in a value except the root.
 fn paths(value: &Value, at: String) -> Vec<String> {
     let mut found: Vec<String> = match value {
         Value::Object(fields) => {

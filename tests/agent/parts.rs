@@ -1,4 +1,4 @@
-//! Blocks that come side by side.
+//! Blocks that arrive in parallel.
 
 use bobbin::agent::http::{Draft, Fold, Kind, Stream};
 use bobbin::agent::parts::Parts;
@@ -13,7 +13,7 @@ use serde_json::json;
 use super::json_of;
 
 #[test]
-fn a_thinking_that_ends_is_whole_and_keeps_what_its_provider_wants_back() {
+fn a_finished_thought_is_complete_and_keeps_its_providers_data() {
     let mut said = Said::default();
     assert_eq!(said.all(&[["think", "a", " "]]), [AgentEvent::Gathering], "nothing is said yet");
     let whole = Block::Thinking { text: " hm".into(), provider_data: Some(Json::String("s".into())) };
@@ -29,7 +29,7 @@ fn a_thinking_that_ends_is_whole_and_keeps_what_its_provider_wants_back() {
 }
 
 #[test]
-fn a_thinking_that_says_nothing_is_there_only_for_what_its_provider_wants_back() {
+fn an_empty_thought_is_kept_only_for_its_providers_data() {
     let events =
         Said::default().all(&[["think", "a", "\n"], ["end-think", "a", ""], ["end-think", "b", "s"]]);
     let whole = Block::Thinking { text: String::new(), provider_data: Some(Json::String("s".into())) };
@@ -37,7 +37,7 @@ fn a_thinking_that_says_nothing_is_there_only_for_what_its_provider_wants_back()
 }
 
 #[test]
-fn text_closes_a_thinking_and_waits_for_a_call() {
+fn text_closes_a_thought_and_waits_for_a_call() {
     let mut said = Said::default();
     let events = said.all(&[
         ["think", "t", "hm"],
@@ -67,7 +67,7 @@ fn text_closes_a_thinking_and_waits_for_a_call() {
 }
 
 #[test]
-fn an_end_of_a_body_keeps_the_thinking_and_leaves_out_calls_that_are_not_whole() {
+fn the_end_of_a_body_keeps_the_thought_and_drops_incomplete_calls() {
     let mut said = Said::default();
     let mut events = said.all(&[
         ["call", "a", ""],
@@ -84,7 +84,7 @@ fn an_end_of_a_body_keeps_the_thinking_and_leaves_out_calls_that_are_not_whole()
 }
 
 #[test]
-fn a_call_that_is_said_again_is_changed_where_it_was_not_handed_out() {
+fn a_call_that_is_sent_again_is_changed_in_place_if_it_still_waits() {
     let mut said = Said::default();
     let titled = |title: &str| match call("c") {
         Block::ToolUse { id, name, input, kind, output, approval, provider_data, .. } => {
@@ -99,7 +99,7 @@ fn a_call_that_is_said_again_is_changed_where_it_was_not_handed_out() {
 }
 
 #[test]
-fn more_bytes_or_calls_than_an_answer_holds_fail_it_also_of_what_waits() {
+fn too_many_bytes_or_calls_fail_an_answer_even_while_they_wait() {
     let half = "x".repeat(ANSWER_BYTES_MAX / 2);
     let is_failed = |events: &[AgentEvent]| matches!(events.last(), Some(AgentEvent::Failed(_)));
     for kind in ["think", "input"] {
@@ -117,7 +117,7 @@ fn more_bytes_or_calls_than_an_answer_holds_fail_it_also_of_what_waits() {
 }
 
 #[test]
-fn half_a_character_meets_its_other_half_whatever_comes_in_between() {
+fn the_halves_of_a_character_are_joined_whatever_comes_in_between() {
     let halves = [
         r#"["text","","a\ud83d"]"#,
         r#"["think","t","\ud83d"]"#,
@@ -146,7 +146,7 @@ proptest! {
     /// Text, thoughts and calls come in parallel, cut into pieces and dealt out in any order that keeps the order
     /// of each. The body may end in the middle. Pieces are upper case, so that none is JSON or the word "end".
     #[test]
-    fn any_order_of_pieces_gives_every_piece_and_one_open_block_at_a_time(
+    fn pieces_in_any_order_all_arrive_and_only_one_block_is_open_at_a_time(
         streams in prop::collection::vec((0..3_u8, prop::collection::vec("[A-Z]{1,3}", 1..5)), 1..6),
         deal in prop::collection::vec(any::<prop::sample::Index>(), 45),
         steps in 0..45_usize,
@@ -208,7 +208,7 @@ proptest! {
     }
 }
 
-/// Says what its events tell it to: a verb, a key and a piece.
+/// Carries out its events: each is a verb, a key and a piece.
 #[derive(Debug, Default)]
 struct Script(Parts);
 
@@ -263,7 +263,7 @@ impl Default for Said {
 }
 
 impl Said {
-    /// The events of each, pushed by itself.
+    /// Pushes each separately and returns the events.
     fn all(&mut self, words: &[[&str; 3]]) -> Vec<AgentEvent> {
         words.iter().flat_map(|words| self.0.push(&written(*words))).collect()
     }
@@ -273,7 +273,7 @@ fn written(words: [&str; 3]) -> Vec<u8> {
     format!("data: {}\n\n", json!(words)).into_bytes()
 }
 
-/// The text, and the whole blocks.
+/// Returns the text, and the finished blocks.
 fn folded(events: &[AgentEvent]) -> (String, Vec<Block>) {
     let mut text = String::new();
     let mut blocks = Vec::new();
@@ -287,7 +287,7 @@ fn folded(events: &[AgentEvent]) -> (String, Vec<Block>) {
     (text, blocks)
 }
 
-/// One block is open at a time, nothing stands within it, and what it grew to is what it is.
+/// Asserts that one block is open at a time, that nothing comes in between, and that it equals its growth.
 pub fn assert_well_formed(events: &[AgentEvent]) {
     let mut open: Option<(Block, String)> = None;
     for event in events {

@@ -2,12 +2,12 @@ use bobbin::agent::redact::{Secrets, without_words};
 use proptest::prelude::*;
 
 const KEY: &str = "Zq-test.key_4711";
-/// [`KEY`] in base64, behind none to two other bytes.
+/// [`KEY`] in base64, after zero, one and two other bytes.
 const ENCODED: [&str; 3] =
     ["WnEtdGVzdC5rZXlfNDcxMQ==", "Olpx LXRl c3Qu a2V5 XzQ3 MTE=", "eDpacS10ZXN0LmtleV80NzEx"];
 
 #[test]
-fn a_key_is_not_told_however_it_is_spelled() {
+fn a_key_is_redacted_however_it_is_spelled() {
     let chars = || KEY.chars();
     let each = |spell: &dyn Fn(char) -> String| chars().map(spell).collect::<String>();
     let spellings = [
@@ -54,7 +54,7 @@ fn a_key_is_not_told_however_it_is_spelled() {
 }
 
 #[test]
-fn a_key_in_base64_is_not_told() {
+fn a_key_in_base64_is_redacted() {
     for encoded in ENCODED {
         let told = without_key(&format!("got {encoded} here"), KEY);
         let left = told.replace("[redacted]", "").replace("got ", "").replace(" here", "");
@@ -63,14 +63,14 @@ fn a_key_in_base64_is_not_told() {
 }
 
 #[test]
-fn a_long_key_is_not_told_eight_letters_at_a_time_and_the_seven_of_a_mask_are() {
+fn eight_letters_of_a_long_key_are_redacted_and_the_seven_of_a_mask_are_not() {
     let key = "sk-abcdefghijklmnopqrstuvwx";
     assert_eq!(without_key("the key sk-abcde…tuvwx", key), "the key sk-abcde…tuvwx");
     assert_eq!(without_key("the key sk-abcdef…rstuvwx", key), "the key [redacted]…rstuvwx");
 }
 
 #[test]
-fn every_secret_of_an_agent_counts_and_short_headers_are_none() {
+fn every_secret_of_an_agent_is_redacted_and_short_headers_are_not_secret() {
     let mut secrets = Secrets::default();
     secrets.add("sk-of-the-key", false);
     secrets.add("Bearer of-the-header", true);
@@ -80,7 +80,7 @@ fn every_secret_of_an_agent_counts_and_short_headers_are_none() {
 }
 
 #[test]
-fn what_was_said_is_not_told_in_any_script_and_the_words_around_it_are() {
+fn conversation_text_is_redacted_in_any_script_and_the_words_around_it_are_kept() {
     for (said, text, told) in [
         ("My secret question, at length", "flagged: my SECRET question, at…", "flagged: [redacted]…"),
         ("Мой секретный вопрос", "flagged: «секретный вопрос»", "flagged: «[redacted]»"),
@@ -92,13 +92,13 @@ fn what_was_said_is_not_told_in_any_script_and_the_words_around_it_are() {
 }
 
 #[test]
-fn half_a_key_is_not_told_and_four_characters_of_it_are() {
+fn half_a_key_is_redacted_and_four_characters_of_it_are_not() {
     assert_eq!(without_key("the key Zq-test.key… is wrong", KEY), "the key [redacted]… is wrong");
     assert_eq!(without_key("the token …4711 is wrong", KEY), "the token …4711 is wrong");
 }
 
 #[test]
-fn a_short_key_is_looked_for_whole_and_a_very_short_one_is_in_every_text() {
+fn a_short_key_is_redacted_only_as_a_whole_and_a_very_short_one_not_at_all() {
     assert_eq!(without_key("no such model: llama3", "ollama"), "no such model: llama3");
     assert_eq!(without_key("key o-l-l-a-m-a", "ollama"), "key [redacted]");
     assert_eq!(without_key("a-b and abc", "abc"), "a-b and abc");
@@ -108,7 +108,7 @@ fn a_short_key_is_looked_for_whole_and_a_very_short_one_is_in_every_text() {
 
 proptest! {
     #[test]
-    fn words_without_the_key_stay_as_they_are(text in "[a-y %&#;\\\\xu0-36ü😀]{0,60}") {
+    fn words_without_the_key_are_unchanged(text in "[a-y %&#;\\\\xu0-36ü😀]{0,60}") {
         prop_assert_eq!(without_key(&text, "ZZZZ9999ZZZZ9999"), text);
     }
 }

@@ -35,7 +35,7 @@ fn a_request_streams_reports_usage_and_begins_with_the_system_prompt() {
 }
 
 #[test]
-fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
+fn tool_calls_and_their_results_have_openais_roles() {
     let messages = vec![
         user("Weather?"),
         blocks(
@@ -74,7 +74,7 @@ fn tool_calls_and_their_results_take_the_roles_openai_has_for_them() {
 }
 
 #[test]
-fn an_agents_own_tool_results_part_its_message() {
+fn an_agents_own_tool_results_split_its_message() {
     let message = blocks(
         Role::Assistant,
         vec![text("Looking."), call("a", &json!({})), result("a", &json!([1, 2]), false), text("It is two.")],
@@ -92,7 +92,7 @@ fn an_agents_own_tool_results_part_its_message() {
 }
 
 #[test]
-fn a_call_without_a_result_is_answered_so_and_never_as_a_tool_that_did_not_run() {
+fn a_call_without_a_result_is_described_so_and_never_as_a_tool_that_did_not_run() {
     let messages =
         vec![user("Do it"), blocks(Role::Assistant, vec![call("a", &json!({}))]), user("Never mind")];
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_call_without_a_result_is_answered_so_and_never_as_a_tool_that_did_not_run()
 }
 
 #[test]
-fn a_result_that_came_late_is_told_with_its_call_and_not_again() {
+fn a_late_result_follows_its_call_and_is_not_repeated() {
     let messages = vec![
         user("Do it"),
         blocks(Role::Assistant, vec![call("a", &json!({}))]),
@@ -131,7 +131,7 @@ fn a_result_that_came_late_is_told_with_its_call_and_not_again() {
 }
 
 #[test]
-fn a_result_answers_the_latest_open_call_of_its_id_and_ids_differ() {
+fn a_result_answers_the_latest_open_call_of_its_id_and_ids_become_unique() {
     let called = || blocks(Role::Assistant, vec![call("call_0", &json!({}))]);
     let answered = |said: &str| blocks(Role::User, vec![result("call_0", &json!(said), false)]);
     let messages = vec![user("Go"), called(), answered("one"), called(), answered("two"), answered("three")];
@@ -169,7 +169,7 @@ fn calls_have_plain_names_and_objects_for_inputs() {
 }
 
 #[test]
-fn what_is_blank_is_not_told_and_never_leaves_an_empty_content() {
+fn blank_text_is_left_out_and_never_leaves_empty_content() {
     let blank = " \n\t\u{a0}\u{200b}\u{1c}\u{ad}\u{180e}\u{2800}\u{3164}\u{fe0f}\u{fffc}";
     let messages = vec![
         user(blank),
@@ -206,7 +206,7 @@ fn what_is_blank_is_not_told_and_never_leaves_an_empty_content() {
 }
 
 #[test]
-fn a_result_whose_call_is_gone_is_told_in_the_users_words() {
+fn a_result_without_its_call_becomes_text_of_the_user() {
     let message = blocks(Role::User, vec![result("gone", &json!("42"), false), text("What is it?")]);
     assert_eq!(messages_of(None, vec![message]), json!([{"role": "user", "content": "42\n\nWhat is it?"}]));
 }
@@ -270,7 +270,7 @@ fn images_and_documents_are_parts_of_a_users_message_and_other_files_are_named()
 }
 
 #[test]
-fn what_is_for_people_and_applications_is_not_told() {
+fn blocks_for_people_and_applications_are_left_out() {
     let source = Block::Source { url: Some("https://a.example".into()), title: None, media_type: None };
     let unknown = Block::Other(super::json_of(&json!({"type": "hologram"})));
     let answer =
@@ -287,7 +287,7 @@ fn what_is_for_people_and_applications_is_not_told() {
 }
 
 #[test]
-fn what_a_provider_wants_back_goes_back_with_its_calls_and_to_no_other_model() {
+fn a_providers_data_goes_back_with_its_calls_and_to_no_other_model() {
     let completion = |chunks: &[Value]| -> Vec<Block> {
         let mut stream = openai::completion();
         stream.answer.asked_model = "m".into();
@@ -337,12 +337,12 @@ fn what_a_provider_wants_back_goes_back_with_its_calls_and_to_no_other_model() {
             serde_json::from_str::<Value>(&body).unwrap()["messages"][1].take()
         };
         assert_eq!(told("m", false), wanted);
-        // The thinking as a text is no other model's secret; what is signed is.
+        // Another model may see the text of the thinking, but not signed data.
         let bare = json!({"role": "assistant", "tool_calls": [told_call("a")]});
         let is_text = wanted.get("reasoning_content").is_some();
         assert_eq!(told("other", false), if is_text { wanted } else { bare });
         assert_eq!(told("m", true).get("reasoning_content"), None);
-        // Nor is anything told of an answer of another kind of agent.
+        // The same holds for an answer of another kind of agent.
         let mut answer = answer;
         for block in &mut answer {
             if let Block::Thinking { provider_data, .. } | Block::ToolUse { provider_data, .. } = block {
@@ -356,7 +356,7 @@ fn what_a_provider_wants_back_goes_back_with_its_calls_and_to_no_other_model() {
 }
 
 #[test]
-fn the_tools_whose_calls_are_told_are_declared_where_an_endpoint_wants_that() {
+fn tools_with_calls_in_the_history_are_declared_if_an_endpoint_requires_it() {
     let calls = vec![call("a", &json!({})), call("b", &json!({}))];
     let history = vec![user("Go"), blocks(Role::Assistant, calls), user("And?")];
     let tools = |kind: &http::Kind, messages: Vec<AgentMessage>, declares_tools: bool| -> Value {
@@ -388,7 +388,7 @@ fn the_tools_whose_calls_are_told_are_declared_where_an_endpoint_wants_that() {
 }
 
 #[test]
-fn a_call_that_was_not_allowed_is_told_so() {
+fn a_call_that_was_not_allowed_is_described_so() {
     let denied = |reason: Option<&str>| {
         let mut block = call("a", &json!({}));
         if let Block::ToolUse { approval, .. } = &mut block {
@@ -403,7 +403,7 @@ fn a_call_that_was_not_allowed_is_told_so() {
 }
 
 #[test]
-fn an_agent_that_is_called_again_is_told_its_own_answer_so_far() {
+fn an_agent_that_is_called_again_gets_its_own_answer_so_far() {
     let answer = vec![text("Looking."), call("a", &json!({})), result("a", &json!("sun"), false)];
     let request = AgentRequest { answer: Some(Content::Blocks(answer)), ..request(vec![user("Weather?")]) };
     let agent = configured_with(&|_| None).unwrap();
@@ -419,7 +419,7 @@ fn an_agent_that_is_called_again_is_told_its_own_answer_so_far() {
 }
 
 #[test]
-fn a_session_is_answered_by_the_model_it_chose_as_long_as_that_is_offered() {
+fn a_session_uses_the_model_it_chose_as_long_as_that_is_on_offer() {
     let agent = configured_with(&|name| (name == "AGENT_MODELS").then_some(" a, b ,,c")).unwrap();
     for (chosen, asked) in [(None, "a"), (Some("a"), "a"), (Some("c"), "c"), (Some("gone"), "a")] {
         let request = AgentRequest { model: chosen.map(str::to_owned), ..request(vec![user("Hi")]) };
@@ -429,7 +429,7 @@ fn a_session_is_answered_by_the_model_it_chose_as_long_as_that_is_offered() {
 }
 
 #[test]
-fn only_the_applications_own_service_is_told_who_writes_and_what_is_kept_with_it() {
+fn only_the_applications_own_service_gets_the_author_and_the_metadata() {
     let mut own = user("Hi");
     own.metadata = Some(super::json_of(&json!({"place": "Zürich 😀"})));
     let request = AgentRequest {
@@ -453,7 +453,7 @@ fn only_the_applications_own_service_is_told_who_writes_and_what_is_kept_with_it
 
 proptest! {
     #[test]
-    fn every_history_keeps_to_the_rules_of_all_providers(history in any_history(), blank in prop::bool::ANY) {
+    fn every_history_follows_the_rules_of_all_providers(history in any_history(), blank in prop::bool::ANY) {
         let told = messages_of(Some(if blank { " " } else { "Be brief." }), history);
         let messages = told.as_array().unwrap();
         let messages = messages.strip_prefix(&[json!({"role": "system", "content": "Be brief."})]).unwrap_or(messages);
@@ -537,7 +537,7 @@ fn an_operators_fields_and_headers_are_merged_over_the_requests() {
 }
 
 #[test]
-fn fields_and_headers_that_are_not_valid_are_refused_in_words_that_tell_no_secret() {
+fn invalid_fields_and_headers_are_refused_without_revealing_a_secret() {
     let wrong = [
         ("AGENT_HEADERS", r#"["sk-secret"]"#),
         ("AGENT_HEADERS", r#"{"a":"sk-secret\n"}"#),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{blocks, call, request, result, text, user};
 
 #[test]
-fn a_conversation_takes_the_items_that_the_responses_api_has_for_it() {
+fn a_conversation_is_written_as_items_of_the_responses_api() {
     let file = |media_type: &str, url: &str| Block::File {
         media_type: media_type.into(),
         url: url.into(),
@@ -62,7 +62,7 @@ fn a_conversation_takes_the_items_that_the_responses_api_has_for_it() {
 }
 
 #[test]
-fn encrypted_reasoning_goes_back_before_what_followed_it_and_never_alone() {
+fn encrypted_reasoning_goes_back_before_the_item_after_it_and_never_alone() {
     let item = json!({"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAA"});
     let answer = |after: &Value| {
         let mut stream = responses::reader();
@@ -95,7 +95,7 @@ fn encrypted_reasoning_goes_back_before_what_followed_it_and_never_alone() {
     assert_eq!(told(answer(&said), false), [item.clone(), message.clone()]);
     assert_eq!(told(answer(&called), false)[..2], [item.clone(), called.clone()]);
     assert_eq!(told(answer(&said), true), [message]);
-    // The answer was cut off behind it.
+    // The answer was cut off after this block.
     let cut: Vec<Block> = answer(&called).into_iter().take(1).collect();
     assert_eq!(told(cut, false), Vec::<Value>::new());
 }

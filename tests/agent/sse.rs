@@ -1,7 +1,7 @@
 use bobbin::agent::sse;
 
 #[test]
-fn server_sent_events_are_read_as_the_html_standard_has_them() {
+fn server_sent_events_are_parsed_as_in_the_html_standard() {
     let cases: &[(&[u8], &[&str])] = &[
         (b"", &[]),
         (b"data: one\n\ndata: two\n\n", &["one", "two"]),
@@ -66,7 +66,7 @@ fn an_event_of_many_lines_may_be_as_long_as_the_limit_and_no_longer() {
 }
 
 #[test]
-fn a_parser_that_has_stopped_says_so_ever_after() {
+fn a_parser_that_has_stopped_reports_it_at_every_later_call() {
     let mut parser = sse::Parser::default();
     let long = vec![b'x'; sse::EVENT_BYTES_MAX + 1];
     assert_eq!(parser.push(&long, &mut |_| ()), Err(sse::TooLong));

@@ -12,7 +12,7 @@ import { transcript, until, withoutPlaces } from "./threads.ts";
 
 const KILLS = Number(process.env["BOBBIN_KILLS"] ?? 6);
 /** After that many kills all clients come to rest and are compared, and new ones begin. */
-const KILLS_OF_A_CHAPTER = 10;
+const KILLS_PER_PHASE = 10;
 const [SESSIONS, CLIENTS_EACH, OWN_TURNS_MAX] = [4, 2, 3];
 const LIFE_MS_MAX = 1_200;
 const TIMES_FASTER = 10;
@@ -31,11 +31,11 @@ test(`a server killed at ${KILLS} moments loses, doubles and holds up nothing, c
   upstream.respond = (call) => answer(call, random);
   const tally: Record<string, number> = {};
   const count = (name: string) => (tally[name] = (tally[name] ?? 0) + 1);
-  for (let killed = 0; killed < KILLS; killed += KILLS_OF_A_CHAPTER) {
+  for (let killed = 0; killed < KILLS; killed += KILLS_PER_PHASE) {
     const people = Array.from({ length: SESSIONS }, freshId).flatMap((id) => Array.from({ length: CLIENTS_EACH }, () => new Person(id, random)));
     t.after(() => people.forEach((person) => person.leave()));
     const acting = people.map((person) => person.act());
-    for (let kill = 0; kill < Math.min(KILLS_OF_A_CHAPTER, KILLS - killed); kill += 1) {
+    for (let kill = 0; kill < Math.min(KILLS_PER_PHASE, KILLS - killed); kill += 1) {
       await pause(random.between(0, LIFE_MS_MAX));
       const doing = people.flatMap((person) => person.doing());
       for (const what of new Set(await isDelivering(people) ? [...doing, "a delivery"] : doing)) count(`killed during ${what}`);
@@ -175,7 +175,7 @@ async function assertWhole(people: Person[]): Promise<void> {
   late.close();
   const log = (await bobbin.tables(id)).includes("bobbin_records") ? await bobbin.sql(id, "SELECT kind, request_id, message_id, status FROM bobbin_records WHERE kind IN ('question', 'answer') ORDER BY seq") : [];
   for (const { turns } of people) for (const turn of turns) assertOnce(log, turn.requestId, await outcomeOf(turn));
-  assertPaidOnce(id);
+  assertCalledOnce(id);
   const inD1 = await bobbin.d1("SELECT id FROM messages WHERE session_id = ? ORDER BY seq", id);
   const shown = withoutPlaces(people[0]?.thread.getSnapshot().messages ?? []).map((message) => message.id);
   assert.deepEqual(shown.filter((message) => !inD1.some((row) => row["id"] === message)), [], "D1 lacks messages that are shown");
@@ -206,7 +206,7 @@ function assertOnce(log: Row[], requestId: string, outcome: TurnResult | ThreadE
 }
 
 /** A model is called once for a turn, and once more for each decision of a person. */
-function assertPaidOnce(id: string): void {
+function assertCalledOnce(id: string): void {
   const asked = upstream.calls.filter(({ headers }) => headers["x-bobbin-session-id"] === id);
   const keys = asked.map(({ headers, body }) => JSON.stringify([headers["x-bobbin-request-id"], partsIfContinued(body.messages)]));
   const twice = keys.filter((key, index) => keys.indexOf(key) !== index);

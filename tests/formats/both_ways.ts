@@ -1,5 +1,6 @@
-// Two builds over the same stored threads, in turn, each killed in the middle of turns: `node tests/formats/both_ways.ts COMMIT`.
-// It builds the commit in a temporary folder, or takes a folder that has such a build.
+// Runs two builds over the same stored threads, in turn, each killed in the middle of turns: `node
+// tests/formats/both_ways.ts COMMIT`. It builds the commit in a temporary folder, or uses a folder that has such a
+// build.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
@@ -16,7 +17,7 @@ import { type Call, Upstream } from "../worker/upstream.ts";
 
 const ROUNDS = 3;
 const DEADLINE_MS = 60_000;
-/** What each thread is for. */
+/** The purpose of each thread. */
 const [PLAIN, ASKING, BRANCHED] = ["plain", "asking", "branched"];
 const root = join(import.meta.dirname, "../..");
 const [commit] = process.argv.slice(2);
@@ -59,7 +60,9 @@ try {
   if (folder !== commit) rmSync(folder, { recursive: true, force: true });
 }
 
-/** The turns that are in the middle of something when the build changes: one streams, one is queued, one waits for a person. */
+/**
+ * Starts turns that are in different states when the build changes: one streams, one is queued, one waits for a person.
+ */
 async function begin(roamers: Map<string, Roamer>, stage: number): Promise<void> {
   const [plain, asking] = [roamers.get(PLAIN), roamers.get(ASKING)] as [Roamer, Roamer];
   plain.client.say(`said${stage}`, "words");
@@ -76,7 +79,7 @@ async function begin(roamers: Map<string, Roamer>, stage: number): Promise<void>
   await eventually(async () => JSON.stringify(await bobbin.sql(PLAIN, "SELECT text FROM bobbin_journal")).includes(`So cut${stage}`), "the running text in the journal");
 }
 
-/** All of that ends under the other build. */
+/** Waits until those turns end under the other build. */
 async function settle(roamers: Map<string, Roamer>, stage: number): Promise<void> {
   const [plain, asking] = [roamers.get(PLAIN), roamers.get(ASKING)] as [Roamer, Roamer];
   await plain.until(() => plain.fold.ends(`queued${stage}`).length > 0, "the answer of the turn that was queued");
@@ -90,7 +93,7 @@ async function settle(roamers: Map<string, Roamer>, stage: number): Promise<void
   }
 }
 
-/** Only this build has versions; the older one goes on where it left the path. */
+/** Only this build has versions; the older one continues from the current end of the path. */
 async function branch(stage: number): Promise<void> {
   const client = await bobbin.join(BRANCHED);
   client.send({ type: "message", requestId: `edited${stage}`, content: "words", replaces: `on${stage}` });
@@ -106,8 +109,8 @@ async function branch(stage: number): Promise<void> {
 }
 
 /**
- * The path of the thread with versions. It follows from one message to the next, and is counted right. A build that knows no versions writes that its question
- * follows what was said last, whichever version is shown.
+ * Checks the path of the thread with versions: each message follows the one before, and they are counted correctly. A
+ * build without versions stores its question as following the last message, whichever version is shown.
  */
 async function shown(): Promise<Json[]> {
   const http = new Http(bobbin);
@@ -117,7 +120,7 @@ async function shown(): Promise<Json[]> {
   return messages;
 }
 
-/** Whether the older build has asked this: it has the even stages. */
+/** Whether the older build sent this message: it has the even stages. */
 function isOlder(requestId: string): boolean {
   return Number(requestId.replace("on", "")) % 2 === 0;
 }
@@ -128,13 +131,13 @@ async function assertWhole(roamers: Map<string, Roamer>): Promise<void> {
   const names = (messages: readonly Entry[]) => messages.filter((message) => !isAnswer(message)).map(({ requestId }) => requestId);
   assert.deepEqual(names(plain.fold.messages), stages.flatMap((stage) => [`said${stage}`, `cut${stage}`, `queued${stage}`]));
   assert.deepEqual(names(asking.fold.messages), stages.map((stage) => `asked${stage}`));
-  // Two versions of an answer were made with this build, and the first chosen. What the older one said then follows the second, and so does the path, once it is
-  // computed anew: only the last choice is still there.
+  // Two versions of an answer were made with this build, and the first was chosen. The older build's message then
+  // follows the second, and so does the path once it is computed anew: only the last choice is still there.
   const path = (await shown()).filter(({ role }) => role === "assistant").map(({ requestId }) => requestId);
   const chosen = (stage: number) => (stage === stages.at(-1) ? "edited" : "again");
   assert.deepEqual(path, stages.map((stage) => `${stage % 2 === 1 ? chosen(stage) : "on"}${stage}`));
   const asked = upstream.calls.map(({ headers, body }) => JSON.stringify([headers["x-bobbin-session-id"], headers["x-bobbin-request-id"], body.messages.at(-1).role]));
-  assert.deepEqual(asked.filter((key, index) => asked.indexOf(key) !== index), [], "a model was asked twice");
+  assert.deepEqual(asked.filter((key, index) => asked.indexOf(key) !== index), [], "a model was called twice");
   for (const id of [PLAIN, ASKING, BRANCHED]) {
     const log = await logOf(bobbin, id);
     await eventually(async () => JSON.stringify(await d1Of(bobbin, id)) === JSON.stringify(log), `the log of ${id} in D1`, DEADLINE_MS);

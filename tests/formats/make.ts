@@ -1,5 +1,6 @@
-// Writes what this build stores of a conversation that has something of everything: `node tests/formats/make.ts 2.0`.
-// Run it once a format, with the build that releases it, and check the file in: every later build is to read it.
+// Writes a stored conversation that contains something of everything, as this build stores it: `node
+// tests/formats/make.ts 2.0`. Run it once for each format, with the build that releases it, and check the file in:
+// every later build must be able to read it.
 import { join } from "node:path";
 import { endOf } from "../worker/client.ts";
 import { start } from "../worker/harness.ts";
@@ -52,7 +53,7 @@ try {
   await upstream.close();
 }
 
-/** Of whichever table holds what this name says, in any format. */
+/** The rows of the table whose name ends like this, in any format. */
 async function rows(name: string) {
   const table = (await bobbin.tables(SESSION)).find((table) => table.endsWith(name));
   return bobbin.sql(SESSION, `SELECT * FROM "${table}"`);

@@ -73,7 +73,7 @@ const plain = (messages: UIMessage[]) =>
 
 for (const [name, open] of Object.entries(transports)) {
   for (const isAutomatic of [true, false]) {
-    test(`by ${name}, a client tool is given its result${isAutomatic ? " and the answer goes on by itself" : ""}`, async () => {
+    test(`by ${name}, a client tool is given its result${isAutomatic ? " and the answer continues by itself" : ""}`, async () => {
       const id = freshId();
       const chat = open(url, id, isAutomatic ? { sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls } : {});
       await waiting(chat, ...say("Let me see. "), call("c1"));

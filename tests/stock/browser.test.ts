@@ -96,7 +96,7 @@ for (const by of ["HTTP", "WebSocket"]) {
 }
 
 for (const isOutside of [false, true]) {
-  test(`by WebSocket, a chat that is made ${isOutside ? "outside of its component goes on without it" : "by its component stops with it"}`, { skip }, async () => {
+  test(`by WebSocket, a chat that is made ${isOutside ? "outside of its component continues without it" : "by its component stops with it"}`, { skip }, async () => {
     const id = freshId();
     const page = await openTab(address(id, "WebSocket", isOutside));
     const call = await ask(page, "long");

@@ -1,4 +1,4 @@
-//! What goes along: metadata of messages and of the session, the model, the subject.
+//! Data sent along: metadata of messages and of the session, the model, the subject.
 
 use bobbin::agent::{AgentEvent, Finished};
 use bobbin::protocol::{Finish, Usage};
@@ -22,7 +22,7 @@ fn session_of(frames: &[Value]) -> &Value {
 }
 
 #[test]
-fn what_is_sent_along_is_kept_shown_and_handed_to_the_agent() {
+fn metadata_of_a_message_is_stored_shown_and_given_to_the_agent() {
     let mut h = thread();
     h.join_with_token("ann", None);
     h.frames("ann");
@@ -60,7 +60,7 @@ fn the_same_message_with_other_metadata_is_another_one() {
 }
 
 #[test]
-fn metadata_that_is_no_object_or_is_too_large_is_refused_and_the_thread_goes_on() {
+fn metadata_that_is_not_an_object_or_too_large_is_refused_and_the_thread_goes_on() {
     let mut h = thread();
     h.greet("ann");
     let large = json!({ "a": "x".repeat(17 * 1024) });
@@ -96,7 +96,7 @@ fn the_metadata_of_a_session_is_merged_and_null_removes_a_name() {
 }
 
 #[test]
-fn a_model_that_is_not_offered_is_refused() {
+fn a_model_that_is_not_on_offer_is_refused() {
     let mut h = thread();
     h.greet("ann");
     h.send("ann", &update(&json!({ "model": "gpt-0" })));
@@ -107,7 +107,7 @@ fn a_model_that_is_not_offered_is_refused() {
 }
 
 #[test]
-fn the_figures_of_an_answer_are_kept_with_it() {
+fn the_metadata_of_an_answer_is_stored_with_it() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -141,7 +141,7 @@ fn after_a_crash(h: &mut Harness, metadata: &Value) {
 }
 
 #[test]
-fn what_an_application_tells_of_an_answer_takes_no_name_of_the_contracts_and_has_a_limit() {
+fn an_applications_metadata_of_an_answer_cannot_replace_fields_of_the_contract_and_has_a_limit() {
     let mut h = thread();
     h.greet("ann");
     for (request_id, metadata, kept) in [

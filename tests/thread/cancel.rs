@@ -29,7 +29,7 @@ fn a_turn_without_text_is_cancelled_and_its_agent_aborted_at_once() {
 }
 
 #[test]
-fn another_socket_cancels_in_mid_stream_and_no_text_follows() {
+fn another_socket_cancels_in_the_middle_of_a_stream_and_no_text_follows() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -63,7 +63,7 @@ fn a_partial_answer_keeps_its_blocks() {
 }
 
 #[test]
-fn what_is_over_cancelled_twice_or_unknown_is_left_alone() {
+fn cancelling_a_turn_that_is_over_cancelled_or_unknown_does_nothing() {
     let mut h = thread();
     h.greet("ann");
     h.send("ann", &cancel("nobody"));
@@ -98,7 +98,7 @@ fn without_a_request_id_all_turns_are_cancelled_and_none_starts_in_between() {
 }
 
 #[test]
-fn a_cancel_that_was_acknowledged_outlives_a_crash() {
+fn an_acknowledged_cancel_survives_a_crash() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");

@@ -1,4 +1,4 @@
-//! What somebody asks for of a thread costs its bytes.
+//! Reading a thread uses up an allowance of bytes.
 
 use bobbin::dialect::Dialect;
 use bobbin::protocol::limits::{MESSAGE_BYTES_MAX, READ_BYTES_PER_MINUTE};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Host, Link};
 
 #[test]
-fn what_begins_within_the_allowance_is_finished_and_what_begins_beyond_it_is_refused() {
+fn a_read_that_begins_within_the_allowance_is_finished_and_one_beyond_it_is_refused() {
     let mut host = long_thread();
     let peer = join(&mut host, "reader");
     let begun = sent(&mut host, &peer);
@@ -33,7 +33,7 @@ fn what_begins_within_the_allowance_is_finished_and_what_begins_beyond_it_is_ref
 }
 
 #[test]
-fn an_allowance_is_used_up_at_its_last_byte_and_is_back_within_a_minute() {
+fn an_allowance_is_used_up_at_its_last_byte_and_recovers_within_a_minute() {
     let mut host = long_thread();
     read(&mut host, READ_BYTES_PER_MINUTE - 1);
     assert!(!has_read_too_much(&host, "reader"));
@@ -49,7 +49,7 @@ fn an_allowance_is_used_up_at_its_last_byte_and_is_back_within_a_minute() {
 }
 
 #[test]
-fn somebody_who_has_had_too_much_joins_no_more_and_others_do() {
+fn a_subject_without_allowance_cannot_join_and_others_can() {
     let mut host = long_thread();
     let peer = join(&mut host, "reader");
     read(&mut host, READ_BYTES_PER_MINUTE);
@@ -80,7 +80,7 @@ fn all_connections_of_a_subject_pay_out_of_one_allowance() {
 }
 
 #[test]
-fn messages_that_are_sent_again_cost_what_they_bring_back() {
+fn messages_that_are_sent_again_cost_the_bytes_they_bring_back() {
     let mut host = long_thread();
     let owner = join(&mut host, "owner");
     drain(&mut host, &owner);
@@ -99,7 +99,7 @@ fn messages_that_are_sent_again_cost_what_they_bring_back() {
 }
 
 #[test]
-fn what_is_at_the_end_or_new_costs_nothing() {
+fn a_read_at_the_end_and_new_messages_cost_nothing() {
     let mut host = long_thread();
     let peer = join(&mut host, "reader");
     let cursor = drain(&mut host, &peer).last().unwrap()["cursor"].clone();
@@ -112,7 +112,7 @@ fn what_is_at_the_end_or_new_costs_nothing() {
 }
 
 #[test]
-fn where_nobody_has_a_subject_each_connection_has_an_allowance_of_its_own() {
+fn without_subjects_each_connection_has_its_own_allowance() {
     let mut host = Host::new(Config { messages_per_minute: 1_000_000, ..Config::default() }, 1);
     let (one, two): (PeerId, PeerId) = ("one".into(), "two".into());
     host.connect(&one, None);
@@ -122,7 +122,7 @@ fn where_nobody_has_a_subject_each_connection_has_an_allowance_of_its_own() {
     let sync = json!({ "type": "session_sync" }).to_string();
     host.receive(&one, &sync.clone());
     assert_eq!(drain(&mut host, &one)[0]["type"], json!("snapshot"));
-    // Its name is what it is charged under.
+    // The allowance is kept under the subject's name.
     host.pump(Input::Read {
         subject: "one".into(),
         bytes: READ_BYTES_PER_MINUTE - MESSAGE_BYTES_MAX as u64 / 2,
@@ -134,7 +134,7 @@ fn where_nobody_has_a_subject_each_connection_has_an_allowance_of_its_own() {
     assert_eq!(drain(&mut host, &two)[0]["type"], json!("snapshot"));
 }
 
-/// A thread of one long message, begun by `owner`.
+/// Returns a thread with one long message, begun by `owner`.
 fn long_thread() -> Host {
     let mut host = Host::new(Config { messages_per_minute: 1_000_000, ..Config::default() }, 1);
     let owner = join(&mut host, "owner");
@@ -162,7 +162,7 @@ fn join(host: &mut Host, subject: &str) -> PeerId {
     peer
 }
 
-/// As by HTTP.
+/// Charges bytes as a read by HTTP does.
 fn read(host: &mut Host, bytes: u64) {
     host.pump(Input::Read { subject: "reader".into(), bytes });
 }
@@ -171,7 +171,7 @@ fn has_read_too_much(host: &Host, subject: &str) -> bool {
     host.thread().unwrap().has_read_too_much(host.now, subject)
 }
 
-/// Bytes of the frames since the last look.
+/// Returns the bytes of the frames since the last call.
 fn sent(host: &mut Host, peer: &PeerId) -> u64 {
     host.links.get_mut(peer).unwrap().down.drain(..).map(|frame| frame.text.len() as u64).sum()
 }

@@ -7,7 +7,7 @@ use crate::harness::{Harness, thread, thread_with};
 const HOUR_MS: u64 = 3_600_000;
 
 #[test]
-fn a_clock_that_is_set_back_keeps_no_text() {
+fn a_clock_that_is_set_back_does_not_delay_text() {
     let mut h = answering(Config::default());
     h.host.now -= HOUR_MS;
     h.text("r1", "b");
@@ -16,7 +16,7 @@ fn a_clock_that_is_set_back_keeps_no_text() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_keeps_no_text_from_the_journal() {
+fn a_clock_that_is_set_back_does_not_delay_the_journal() {
     let mut h = answering(Config::default());
     h.text("r1", "b");
     h.host.now -= HOUR_MS;
@@ -27,20 +27,20 @@ fn a_clock_that_is_set_back_keeps_no_text_from_the_journal() {
 }
 
 #[test]
-fn a_silent_agent_is_noticed_as_before_the_clock_was_set_back() {
+fn a_clock_that_is_set_back_does_not_delay_an_agents_timeout() {
     let mut h = answering(Config { agent_idle_timeout_ms: 1_000, ..Config::default() });
     h.wait(600);
     h.host.now -= HOUR_MS;
     h.greet("bob");
     h.wait(399);
     h.expect_nothing("ann");
-    // What had passed since the last input is not known.
+    // The time since the last input is lost when the clock is set back.
     h.wait(1 + 600 - JOURNAL_MS);
     h.expect("ann", &[json!({ "type": "error", "error": { "code": "AGENT_TIMEOUT" } })]);
 }
 
 #[test]
-fn a_delivery_is_tried_again_as_soon_as_before_the_clock_was_set_back() {
+fn a_clock_that_is_set_back_does_not_delay_a_retried_delivery() {
     let mut h = answering(Config::default());
     h.finish("r1");
     h.wait(10_000);
@@ -53,7 +53,7 @@ fn a_delivery_is_tried_again_as_soon_as_before_the_clock_was_set_back() {
 }
 
 #[test]
-fn an_allowance_comes_back_after_the_clock_was_set_back() {
+fn an_allowance_recovers_after_the_clock_was_set_back() {
     let mut h = thread_with(Config { messages_per_minute: 1, ..Config::default() });
     h.greet("ann");
     h.say("ann", "r1", "one");

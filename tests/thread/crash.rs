@@ -5,7 +5,7 @@ use crate::harness::{cursor_of, finished, said, thread, thread_of};
 use crate::support::Sudden;
 
 #[test]
-fn a_turn_that_ran_is_interrupted_with_its_journalled_text_though_nobody_connects() {
+fn a_running_turn_is_interrupted_with_its_journalled_text_even_if_nobody_connects() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -48,7 +48,7 @@ fn a_client_that_holds_more_than_the_log_is_reset_and_one_that_does_not_is_resum
 }
 
 #[test]
-fn sockets_that_outlive_the_object_are_reset_before_anything_else_is_said() {
+fn sockets_that_outlive_the_object_are_reset_before_anything_else_is_sent() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -80,7 +80,7 @@ fn queued_turns_run_after_a_crash() {
 }
 
 #[test]
-fn a_turn_is_interrupted_and_not_started_again_wherever_between_two_outputs_the_object_dies() {
+fn a_turn_is_interrupted_and_not_restarted_after_whichever_output_the_object_dies() {
     for outputs in 0..12 {
         let mut h = thread();
         h.greet("ann");
@@ -111,7 +111,7 @@ fn an_end_is_written_once_wherever_the_object_dies() {
 }
 
 #[test]
-fn a_panic_interrupts_the_turns_and_is_told_to_whoever_caused_it() {
+fn a_panic_interrupts_the_turns_and_is_reported_to_the_client_that_caused_it() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -129,7 +129,7 @@ fn a_panic_interrupts_the_turns_and_is_told_to_whoever_caused_it() {
 }
 
 #[test]
-fn hibernation_at_rest_says_nothing_and_forgets_nothing() {
+fn hibernation_at_rest_sends_nothing_and_forgets_nothing() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");

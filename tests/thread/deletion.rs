@@ -8,7 +8,7 @@ use crate::harness::{Harness, cursor_of, thread};
 use crate::support::Sudden;
 
 #[test]
-fn a_deletion_aborts_closes_and_leaves_nothing() {
+fn a_deletion_aborts_calls_closes_sockets_and_leaves_nothing() {
     let mut h = running();
     h.host.pump(Input::Delete);
     assert_eq!(h.aborted().len(), 1);
@@ -45,7 +45,7 @@ fn sockets_that_outlive_a_crash_in_a_deletion_are_told() {
 }
 
 #[test]
-fn what_d1_takes_of_a_deleted_session_is_not_taken_for_the_next_ones_deletion() {
+fn a_delivery_of_a_deleted_session_does_not_count_for_the_next_ones_deletion() {
     let mut h = running();
     h.host.pump(Input::Delete);
     h.deliver();
@@ -85,7 +85,7 @@ fn a_message_of_a_deleted_session_does_not_begin_it_anew_and_any_other_does() {
     h.say("ann", "r3", "anew");
     h.expect("ann", &[json!({ "type": "user_message", "requestId": "r3" })]);
     h.frames("ann");
-    // Also in the middle of the new life, and whatever the thread has forgotten meanwhile.
+    // The same holds in the middle of the new life, and after the thread has slept.
     h.say("ann", "r1", "one");
     h.expect("ann", &[deleted("r1")]);
     h.deliver();
@@ -96,7 +96,7 @@ fn a_message_of_a_deleted_session_does_not_begin_it_anew_and_any_other_does() {
 }
 
 #[test]
-fn a_message_that_was_never_accepted_is_not_of_the_deleted_session() {
+fn a_message_that_was_never_accepted_does_not_belong_to_the_deleted_session() {
     let mut h = running();
     h.host.pump(Input::Delete);
     h.greet("ann");
@@ -122,7 +122,7 @@ fn the_messages_of_every_life_are_known_after_the_last_deletion() {
 }
 
 #[test]
-fn the_newest_1024_are_known() {
+fn the_newest_1024_request_ids_are_remembered() {
     let ids: Vec<String> = (0..DELETED_REQUESTS_MAX + 2).map(|number| format!("r{number}")).collect();
     let newest_first = || ids.iter().rev().map(String::as_str);
     let noted = digests(newest_first(), "");
@@ -136,7 +136,7 @@ fn the_newest_1024_are_known() {
 }
 
 #[test]
-fn what_is_left_of_a_deletion_sets_no_alarm_and_the_first_wake_after_90_days_drops_it() {
+fn the_note_of_a_deletion_sets_no_alarm_and_is_dropped_at_the_first_wake_after_90_days() {
     let mut h = running();
     h.host.pump(Input::Delete);
     h.deliver();
@@ -169,7 +169,7 @@ fn a_deletion_that_d1_has_not_heard_of_is_not_forgotten() {
 }
 
 #[test]
-fn where_it_cannot_be_read_whether_a_message_is_of_a_deleted_session_nothing_begins() {
+fn if_the_note_of_a_deletion_cannot_be_read_nothing_begins() {
     let mut h = running();
     h.host.pump(Input::Delete);
     h.greet("ann");

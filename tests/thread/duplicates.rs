@@ -19,7 +19,7 @@ fn the_same_message_while_it_waits_is_acknowledged_again_and_starts_nothing() {
 }
 
 #[test]
-fn the_same_message_while_it_runs_is_acknowledged_to_its_sender_alone() {
+fn the_same_message_while_it_runs_is_acknowledged_only_to_its_sender() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -36,7 +36,7 @@ fn the_same_message_while_it_runs_is_acknowledged_to_its_sender_alone() {
 }
 
 #[test]
-fn the_same_message_when_it_is_over_brings_its_end_again_even_after_a_wake() {
+fn the_same_message_after_its_turn_brings_the_end_again_even_after_a_wake() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -57,7 +57,7 @@ fn the_same_message_when_it_is_over_brings_its_end_again_even_after_a_wake() {
 }
 
 #[test]
-fn other_words_under_a_known_request_id_are_refused_queued_running_over_or_woken() {
+fn other_content_under_a_known_request_id_is_refused_in_every_state() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");

@@ -11,7 +11,7 @@ const DAY_MS: u64 = 24 * 3_600_000;
 const SESSION: &str = "s1";
 
 #[test]
-fn an_upload_is_one_row_and_an_alarm_and_after_a_day_nothing() {
+fn an_upload_is_one_row_and_an_alarm_and_nothing_after_a_day() {
     let mut h = thread();
     upload(&mut h, "ann", "f1");
     assert_eq!(h.host.store.files.len(), 1);
@@ -47,7 +47,7 @@ fn a_file_that_a_message_names_stays_and_the_alarm_goes() {
 }
 
 #[test]
-fn a_file_is_its_uploaders_alone_until_a_message_names_it_and_then_everybodys_who_may_read() {
+fn only_its_uploader_may_read_a_file_until_a_message_names_it_and_then_all_readers_of_the_session() {
     let mut h = begun();
     h.join_as("vic", named("vic", Access::Viewer));
     upload(&mut h, "ann", "f1");
@@ -67,7 +67,7 @@ fn before_anybody_has_begun_the_session_strangers_learn_nothing_of_an_upload() {
     let mut h = thread();
     upload(&mut h, "ann", "f1");
     assert_eq!(asked(&mut h, &token("mallory"), "f1"), "no session");
-    // Whoever begins the session has not got it either, and cannot send it.
+    // Even the owner of the session cannot get it or send it.
     h.join_with_token("bob", None);
     h.frames("bob");
     send_file(&mut h, "bob", "r1", &path("f1"));
@@ -79,7 +79,7 @@ fn before_anybody_has_begun_the_session_strangers_learn_nothing_of_an_upload() {
 }
 
 #[test]
-fn a_message_with_a_file_that_it_may_not_name_is_refused_in_words_and_stores_nothing() {
+fn a_message_with_a_file_that_it_may_not_name_is_refused_and_stores_nothing() {
     let mut h = begun();
     h.join_as("eve", named("eve", Access::Editor));
     upload(&mut h, "ann", "f1");
@@ -91,7 +91,7 @@ fn a_message_with_a_file_that_it_may_not_name_is_refused_in_words_and_stores_not
         ("/sessions/s1/files/a/b", "INVALID_MESSAGE", "/sessions/{id}/files/{file}"),
         ("/sessions/s1/../s2/files/f1", "INVALID_MESSAGE", "/sessions/{id}/files/{file}"),
         ("/sessions/s1/files/none", "NOT_FOUND", "upload it again"),
-        // Somebody else's.
+        // Another subject's file.
         ("/sessions/s1/files/f1", "NOT_FOUND", "upload it again"),
     ] {
         send_file(&mut h, "eve", "r9", url);
@@ -104,7 +104,7 @@ fn a_message_with_a_file_that_it_may_not_name_is_refused_in_words_and_stores_not
 }
 
 #[test]
-fn a_file_that_has_not_come_or_came_a_day_ago_is_named_by_no_message() {
+fn a_file_that_has_not_come_or_came_a_day_ago_cannot_be_named() {
     let mut h = begun();
     announce(&mut h, "ann", "f1");
     send_file(&mut h, "ann", "r2", &path("f1"));
@@ -117,7 +117,7 @@ fn a_file_that_has_not_come_or_came_a_day_ago_is_named_by_no_message() {
 }
 
 #[test]
-fn a_message_that_is_sent_again_needs_its_file_no_more() {
+fn a_message_that_is_sent_again_does_not_need_its_file_any_more() {
     let mut h = begun();
     upload(&mut h, "ann", "f1");
     h.frames("ann");
@@ -129,7 +129,7 @@ fn a_message_that_is_sent_again_needs_its_file_no_more() {
 }
 
 #[test]
-fn a_deletion_leaves_no_file_though_the_bucket_is_away_for_long() {
+fn a_deletion_leaves_no_file_even_if_the_bucket_is_down_for_long() {
     let mut h = begun();
     for file in ["f1", "f2", "f3"] {
         upload(&mut h, "ann", file);
@@ -146,7 +146,7 @@ fn a_deletion_leaves_no_file_though_the_bucket_is_away_for_long() {
         h.host.evict();
         h.wait(alarm - h.host.now);
     }
-    // The last time it never answers, and the object dies.
+    // The last request is never answered, and the object dies.
     h.host.crash(false);
     h.host.removals.clear();
     h.wait(60_000);
@@ -167,7 +167,7 @@ fn a_bucket_that_never_answers_is_asked_again() {
 }
 
 #[test]
-fn files_of_a_deleted_session_are_not_those_of_the_next_and_the_other_way_round() {
+fn a_deleted_session_and_the_next_one_do_not_share_files() {
     let mut h = begun();
     upload(&mut h, "ann", "old");
     send_file(&mut h, "ann", "r2", &path("old"));
@@ -223,7 +223,7 @@ fn an_upload_that_broke_off_is_forgotten_at_once() {
 }
 
 #[test]
-fn who_has_only_uploaded_deletes_what_is_theirs_and_nobody_elses() {
+fn a_caller_that_has_only_uploaded_deletes_only_its_own_files() {
     let mut h = thread();
     upload(&mut h, "ann", "f1");
     upload(&mut h, "bob", "f2");
@@ -235,7 +235,7 @@ fn who_has_only_uploaded_deletes_what_is_theirs_and_nobody_elses() {
 }
 
 #[test]
-fn somebodys_uploads_are_limited_and_nobody_elses_count() {
+fn each_subjects_uploads_are_limited_separately() {
     let mut h = begun();
     for file in 0..FILES_UNNAMED_MAX {
         upload(&mut h, "ann", &format!("f{file}"));
@@ -254,7 +254,7 @@ fn somebodys_uploads_are_limited_and_nobody_elses_count() {
 }
 
 #[test]
-fn without_a_bucket_small_data_urls_work_and_the_rest_says_what_to_bind() {
+fn without_a_bucket_small_data_urls_work_and_other_files_are_refused_with_the_binding_to_set() {
     let mut h = thread_with(Config { keeps_files: false, ..Config::default() });
     h.join_with_token("ann", None);
     h.frames("ann");
@@ -267,7 +267,7 @@ fn without_a_bucket_small_data_urls_work_and_the_rest_says_what_to_bind() {
 }
 
 #[test]
-fn a_commit_that_fails_names_no_file_and_the_same_message_again_does() {
+fn a_failed_commit_names_no_file_and_the_same_message_again_does() {
     let mut h = begun();
     upload(&mut h, "ann", "f1");
     h.frames("ann");
@@ -279,9 +279,9 @@ fn a_commit_that_fails_names_no_file_and_the_same_message_again_does() {
     assert!(h.frames("ann").iter().any(|frame| frame["type"] == "user_message"));
 }
 
-/// Wherever the object dies, in the end the bucket has what a message names, and nothing else.
+/// Wherever the object dies, the bucket ends up with exactly the files that messages name.
 #[test]
-fn wherever_the_object_dies_no_byte_is_forgotten_and_none_that_is_named_goes() {
+fn wherever_the_object_dies_no_byte_is_forgotten_and_no_named_file_is_deleted() {
     for after in 0..40 {
         let mut h = begun();
         h.host.faults.sudden = Some((after, Sudden::Crash { sockets_survive: after % 2 == 0 }));
@@ -370,7 +370,7 @@ fn an_agent_is_given_images_pdfs_and_small_texts_and_the_names_of_the_rest() {
 }
 
 #[test]
-fn a_file_that_somebody_took_out_of_the_bucket_is_left_out_of_the_turn_and_its_row_stays() {
+fn a_file_missing_from_the_bucket_is_left_out_of_the_turn_and_its_row_stays() {
     let mut h = begun();
     h.finish("r1");
     h.host.pump(Input::Upload(File { media_type: "image/png".into(), ..file("ann", "f1") }));
@@ -447,7 +447,7 @@ fn announce(h: &mut Harness, who: &str, id: &str) {
     h.host.pump(Input::Upload(file(who, id)));
 }
 
-/// The bucket takes the bytes of a file that was announced.
+/// Stores the bytes of an announced file in the bucket.
 fn come(h: &mut Harness, id: &str) {
     if h.host.store.files.contains_key(id) {
         h.host.bucket.insert(id.into());
@@ -477,7 +477,7 @@ fn may_have(h: &mut Harness, who: &str, id: &str) -> bool {
     asked(h, &token(who), id) == "yes"
 }
 
-/// The bucket deletes all that it is asked to.
+/// Has the bucket delete everything that it is asked to.
 fn removed(h: &mut Harness) -> Vec<Vec<String>> {
     h.host.pump(Input::Deadline);
     let mut removed = Vec::new();

@@ -1,5 +1,5 @@
-//! Files on random walks: uploads that come and break off, messages that name them, deletions, crashes between any two
-//! outputs, a store and a bucket that fail, and days that pass.
+//! Random walks with files: uploads that complete or break off, messages that name them, deletions, crashes
+//! between any two outputs, a store and a bucket that fail, and days that pass.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ const WHO: [&str; 2] = ["ann", "bob"];
 /// Bytes on their way to the bucket.
 struct Coming {
     id: String,
-    /// Whether whoever sends them still waits for the answer: the object lives.
+    /// Whether the uploader still waits for the response: then the object is alive.
     is_waited_for: bool,
 }
 
@@ -32,7 +32,7 @@ struct Walk {
 }
 
 #[test]
-fn no_byte_is_forgotten_and_none_that_a_message_names_is_lost() {
+fn no_byte_is_forgotten_and_no_named_file_is_lost() {
     let mut named = 0;
     for seed in 0..WALKS {
         let host = thread().host;
@@ -104,7 +104,7 @@ impl Walk {
         }
     }
 
-    /// The bytes of an upload have come, or have not.
+    /// Ends an upload: its bytes have come, or it has failed.
     fn come(&mut self, nth: usize) {
         self.note_crash();
         if self.coming.is_empty() {
@@ -120,7 +120,7 @@ impl Walk {
         }
     }
 
-    /// Whoever sent something to an object that died waits no more.
+    /// Nobody waits for an upload any more once the object has died.
     fn note_crash(&mut self) {
         if self.host.thread().is_none() {
             self.coming.iter_mut().for_each(|coming| coming.is_waited_for = false);
@@ -130,7 +130,7 @@ impl Walk {
     fn name(&mut self, nth: usize) {
         self.peers += 1;
         let mut who = WHO[self.random.below(2)].to_owned();
-        // Mostly of those that may be named.
+        // Mostly files that may be named.
         let here = self.host.store.files.values().filter(|file| file.state == FileState::Here);
         let here: Vec<&File> = here.collect();
         let mut ids = vec![format!("f{}", self.files.saturating_sub(nth))];
@@ -186,7 +186,7 @@ impl Walk {
         }
     }
 
-    /// Time passes, with the alarm when it is due. No upload takes longer than an hour.
+    /// Lets time pass, with the alarm when it is due. No upload takes longer than an hour.
     fn pass(&mut self, ms: u64) {
         self.random.next();
         if ms >= HOUR_MS {
@@ -208,7 +208,7 @@ impl Walk {
         self.host.now = self.host.now.max(until);
     }
 
-    /// The files that messages of the log name.
+    /// Returns the files that messages of the log name.
     fn named(&self) -> BTreeSet<String> {
         let contents = self.host.store.records.values().map(|record| &record.content);
         let blocks = contents
@@ -239,7 +239,7 @@ impl Walk {
         }
     }
 
-    /// Nothing fails any more.
+    /// Ends the walk without further failures.
     fn settle(&mut self, seed: u64) {
         self.host.faults = Faults::default();
         self.host.store.failing_reads.set(0);

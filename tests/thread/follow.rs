@@ -34,7 +34,7 @@ fn a_follower_is_sent_its_own_turn_and_then_let_go() {
 }
 
 #[test]
-fn whoever_follows_the_thread_from_the_place_of_a_post_is_sent_all_of_its_answer() {
+fn a_follower_of_the_thread_from_the_cursor_of_a_post_is_sent_the_whole_answer() {
     let mut h = thread();
     let Accepted { cursor, answer_id, .. } = taken(h.post("prog", message("r1"), false));
     h.text("r1", "one ");
@@ -54,7 +54,7 @@ fn whoever_follows_the_thread_from_the_place_of_a_post_is_sent_all_of_its_answer
 }
 
 #[test]
-fn a_reader_of_events_is_sent_what_a_socket_is_byte_for_byte() {
+fn a_reader_of_events_is_sent_the_same_bytes_as_a_socket() {
     let mut h = thread();
     h.greet("ann");
     h.follow("reader", None);
@@ -66,12 +66,12 @@ fn a_reader_of_events_is_sent_what_a_socket_is_byte_for_byte() {
         let (_, link) = links.iter().find(|(peer, _)| peer.starts_with(name)).expect("a link of that name");
         link.down.iter().map(|frame| frame.text.to_string()).collect::<Vec<_>>()
     };
-    // That each has its cursor as the id, the platform of the tests looks itself.
+    // The tests' platform checks that each event has its cursor as its id.
     assert_eq!(down("reader"), down("ann"));
 }
 
 #[test]
-fn the_same_post_shows_what_there_is_and_starts_nothing() {
+fn the_same_post_shows_its_turn_so_far_and_starts_nothing() {
     let mut h = thread();
     let first = taken(h.post("one", message("r1"), true));
     h.text("r1", "one ");
@@ -93,7 +93,7 @@ fn the_same_post_shows_what_there_is_and_starts_nothing() {
 }
 
 #[test]
-fn a_post_is_kept_whole_or_not_at_all_wherever_the_object_crashes() {
+fn a_post_is_stored_completely_or_not_at_all_wherever_the_object_crashes() {
     for scene in SCENES {
         let mut crashes = 0;
         for after in 0.. {
@@ -107,7 +107,7 @@ fn a_post_is_kept_whole_or_not_at_all_wherever_the_object_crashes() {
             }
             crashes += 1;
             h.wait(GUARD_MS);
-            // The program knows nothing of what became of it, and posts the same again.
+            // The program does not know the outcome, and posts the same again.
             let again = taken(h.post("again", scene.post(), false));
             finish_all(&mut h);
             let mine = h.host.store.records.values().filter(|record| record.request_id == "p1");
@@ -125,7 +125,7 @@ fn a_post_is_kept_whole_or_not_at_all_wherever_the_object_crashes() {
 }
 
 #[test]
-fn an_append_waits_for_its_place_outlives_a_crash_and_is_told_to_the_next_agent() {
+fn an_append_is_queued_survives_a_crash_and_is_given_to_the_next_agent() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -180,7 +180,7 @@ fn an_append_at_rest_has_no_message_of_its_own_and_took_no_time() {
 }
 
 #[test]
-fn when_the_store_says_no_a_follower_is_let_go_and_the_same_post_shows_the_turn_from_its_beginning() {
+fn when_the_store_fails_a_follower_is_let_go_and_the_same_post_shows_the_turn_from_its_beginning() {
     for was_applied in [false, true] {
         let mut h = thread();
         taken(h.post("prog", message("r1"), true));
@@ -205,7 +205,7 @@ fn when_the_store_says_no_a_follower_is_let_go_and_the_same_post_shows_the_turn_
 }
 
 #[test]
-fn whoever_follows_a_turn_that_begins_to_wait_while_the_store_says_no_is_let_go() {
+fn a_follower_of_a_turn_that_begins_to_wait_while_the_store_fails_is_let_go() {
     for was_applied in [false, true] {
         let mut h = thread();
         taken(h.post("prog", message("r1"), true));
@@ -267,7 +267,7 @@ fn posts_count_as_messages_of_their_subject_and_a_refused_one_leaves_nothing_beh
 }
 
 #[test]
-fn frames_count_too_and_a_program_that_posts_without_end_is_told_to_wait() {
+fn frames_count_too_and_a_program_that_posts_endlessly_is_told_to_wait() {
     let mut h =
         thread_with(Config { messages_per_minute: 1_000, frames_per_minute_min: 1, ..Config::default() });
     let ann = || Identity {
@@ -284,7 +284,7 @@ fn frames_count_too_and_a_program_that_posts_without_end_is_told_to_wait() {
 }
 
 #[test]
-fn a_credential_that_expires_ends_what_it_follows_and_posts_nothing_more() {
+fn a_credential_that_expires_ends_its_streams_and_its_posts() {
     let mut h = thread();
     let ann = |expires_at| Identity {
         subject: Some("ann".into()),
@@ -321,7 +321,7 @@ fn a_session_that_is_deleted_lets_its_followers_and_readers_go() {
     }
 }
 
-/// In what state a thread is when something is posted to it.
+/// The state of a thread when something is posted to it.
 #[derive(Clone, Copy, Debug)]
 enum Scene {
     MessageFirst,
@@ -353,7 +353,7 @@ impl Scene {
     }
 }
 
-/// Whatever still runs is answered.
+/// Completes all answers that are still running.
 fn finish_all(h: &mut Harness) {
     while let Some(turn) = h.host.agents.first().copied() {
         h.host.agent(turn, vec![said("done"), finished()]);

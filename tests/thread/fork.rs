@@ -1,4 +1,4 @@
-//! A session begins as another one.
+//! A session that begins as a copy of another one.
 
 use bobbin::protocol::{ErrorCode, Json, to_json};
 use bobbin::thread::store::{Commit, Write};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Harness, thread};
 use crate::support::Host;
 
-/// What the object does: pages of the one, the newest first, and one commit of the other.
+/// Does the object's part: takes pages of the source, newest first, and makes one commit of the copy.
 fn fork(from: &Harness, message_id: Option<&str>) -> Harness {
     let (mut pages, mut before, mut through) = (Vec::new(), u64::MAX >> 11, message_id.map(str::to_owned));
     loop {
@@ -46,7 +46,7 @@ fn said(h: &mut Harness) -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn it_holds_what_the_path_holds_in_the_same_order_and_goes_on() {
+fn a_fork_has_the_messages_of_the_path_in_order_and_goes_on() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -71,7 +71,7 @@ fn it_holds_what_the_path_holds_in_the_same_order_and_goes_on() {
 }
 
 #[test]
-fn it_ends_with_the_message_that_was_asked_for() {
+fn a_fork_ends_with_the_requested_message() {
     let mut h = thread();
     h.greet("ann");
     let (_, a1) = h.talk("ann", "r1", "one", "first");
@@ -84,14 +84,14 @@ fn it_ends_with_the_message_that_was_asked_for() {
     assert_eq!(last, ("assistant".into(), String::new(), "cancelled".into()));
     assert_eq!(with_question.session()["messageCount"], 4);
     assert_eq!(with_question.session()["state"], "idle");
-    // What runs or waits is left out, and nothing is no session.
+    // A turn that runs or waits is left out, and a copy without messages is no session.
     let running = h.host.store.records[&h.turn("r3")].message_id.clone();
     let nothing = h.host.thread().unwrap().copied(&h.host.store, Some(&running), 1 << 53, "s1");
     assert_eq!(nothing.unwrap_err().code, ErrorCode::Conflict);
 }
 
 #[test]
-fn what_nobody_asked_for_is_copied_too() {
+fn appended_answers_are_copied_too() {
     let mut h = thread();
     h.greet("ann");
     h.talk("ann", "r1", "one", "first");

@@ -53,7 +53,7 @@ impl Harness {
         self.connect_as(name, Identity::anyone(), cursor);
     }
 
-    /// Connects with a token of a subject of the same name, which names no session.
+    /// Connects with a token of a subject of the same name that names no session.
     pub fn join_with_token(&mut self, name: &str, expires_at: Option<u64>) {
         self.join_as(
             name,
@@ -156,7 +156,7 @@ impl Harness {
         self.host.agent(self.turn(request_id), events);
     }
 
-    /// What one read of the agent's stream brings.
+    /// Delivers one read of the agent's stream.
     pub fn text(&mut self, request_id: &str, text: &str) {
         self.agent(request_id, vec![said(text)]);
     }
@@ -165,7 +165,7 @@ impl Harness {
         self.agent(request_id, vec![finished()]);
     }
 
-    /// Virtual time, with timers and alarms exactly when they are due.
+    /// Lets virtual time pass, with timers and alarms exactly when they are due.
     pub fn wait(&mut self, ms: u64) {
         let until = self.host.now + ms;
         while self.next_at().is_some_and(|at| at <= until) {
@@ -174,7 +174,7 @@ impl Harness {
         self.host.now = until;
     }
 
-    /// The time goes on to the next timer or alarm, if there is one.
+    /// Advances time to the next timer or alarm, if there is one.
     pub fn step(&mut self) {
         let Some(at) = self.next_at() else { return };
         self.host.now = self.host.now.max(at);
@@ -186,12 +186,12 @@ impl Harness {
         }
     }
 
-    /// When the next timer fires, or the alarm goes off.
+    /// Returns when the next timer fires, or the alarm goes off.
     pub fn next_at(&self) -> Option<u64> {
         [self.host.timer(), self.host.alarm].into_iter().flatten().min()
     }
 
-    /// D1 takes all it was given.
+    /// Has D1 take everything it was given.
     pub fn deliver(&mut self) {
         while !self.host.deliveries.is_empty() {
             self.deliver_one();
@@ -205,21 +205,21 @@ impl Harness {
         }
     }
 
-    /// Every frame since the last look.
+    /// Returns every frame since the last call.
     #[track_caller]
     pub fn frames(&mut self, name: &str) -> Vec<Value> {
         let link = self.host.links.get_mut(&self.peers[name]).expect("a socket of that name");
         link.down.drain(..).map(|frame| frame.json().clone()).collect()
     }
 
-    /// The frames since the last look, `session` frames left out, match the patterns: each field that a
-    /// pattern names is there and matches.
+    /// Asserts that the frames since the last call, except `session` frames, match the patterns: each field
+    /// of a pattern is there and matches.
     #[track_caller]
     pub fn expect(&mut self, name: &str, patterns: &[Value]) -> Vec<Value> {
         self.expect_without(name, &["session"], patterns)
     }
 
-    /// The same for a client that shows only what is whole.
+    /// The same for a client that shows only finished blocks.
     #[track_caller]
     pub fn expect_whole(&mut self, name: &str, patterns: &[Value]) -> Vec<Value> {
         self.expect_without(name, &["session", "block_start", "block_delta"], patterns)
@@ -243,7 +243,7 @@ impl Harness {
         self.expect(name, &[]);
     }
 
-    /// What was carried out since the last look.
+    /// Returns the outputs that were carried out since the last call.
     pub fn seen(&mut self) -> Vec<Seen> {
         std::mem::take(&mut self.host.seen)
     }
@@ -267,12 +267,12 @@ impl Harness {
     }
 }
 
-/// The last cursor among some frames.
+/// Returns the last cursor among some frames.
 pub fn cursor_of(frames: &[Value]) -> String {
     frames.iter().rev().find_map(|frame| frame["cursor"].as_str()).expect("a cursor").to_owned()
 }
 
-/// The text of the `token` frames for a turn.
+/// Returns the text of the `token` frames for a turn.
 pub fn tokens(frames: &[Value], request_id: &str) -> String {
     let is_meant = |frame: &&Value| frame["type"] == "token" && frame["requestId"] == request_id;
     frames.iter().filter(is_meant).map(|frame| frame["token"].as_str().unwrap()).collect()

@@ -1,4 +1,4 @@
-//! A session that is brought in from elsewhere: its log is there as it was, once.
+//! A session that is imported: its log is there as it was, once.
 
 use bobbin::protocol::{ErrorCode, Identity};
 use bobbin::pump::Undone;
@@ -61,7 +61,7 @@ fn brought(h: &mut Harness, lines: &[Value]) -> usize {
 }
 
 #[test]
-fn it_is_there_as_it_was_and_goes_on() {
+fn an_imported_session_is_unchanged_and_goes_on() {
     let mut h = thread();
     assert_eq!(brought(&mut h, &two_turns()), 4);
     h.deliver();
@@ -81,7 +81,7 @@ fn it_is_there_as_it_was_and_goes_on() {
     h.deliver();
     assert_eq!(h.host.store.records.len(), 6);
     assert_eq!(h.host.alarm, None);
-    // The same message again is the one that was brought in.
+    // Sending the same message again refers to the imported one.
     h.say("ann", "r1", "one");
     h.expect(
         "ann",
@@ -95,7 +95,7 @@ fn it_is_there_as_it_was_and_goes_on() {
 }
 
 #[test]
-fn twice_is_once_and_parts_come_in_any_order() {
+fn importing_twice_changes_nothing_and_parts_come_in_any_order() {
     let all = two_turns();
     let mut h = thread();
     assert_eq!(brought(&mut h, &[all[0].clone(), all[3].clone(), all[4].clone()]), 2);
@@ -108,7 +108,7 @@ fn twice_is_once_and_parts_come_in_any_order() {
 }
 
 #[test]
-fn a_crash_in_the_middle_of_it_leaves_all_of_a_part_or_nothing() {
+fn a_crash_during_an_import_leaves_a_whole_part_or_nothing() {
     for outputs in 1..6 {
         let mut h = thread();
         h.join("eve");
@@ -122,7 +122,7 @@ fn a_crash_in_the_middle_of_it_leaves_all_of_a_part_or_nothing() {
 }
 
 #[test]
-fn an_answer_that_ran_ends_as_interrupted_once() {
+fn an_answer_that_was_running_ends_as_interrupted_once() {
     let lines = [head(2, &[1]), question(1, "r1", "one")];
     let mut h = thread();
     assert_eq!(brought(&mut h, &lines), 1);
@@ -136,7 +136,7 @@ fn an_answer_that_ran_ends_as_interrupted_once() {
 }
 
 #[test]
-fn who_is_connected_is_shown_what_is_brought_in() {
+fn connected_clients_are_shown_the_imported_messages() {
     let mut h = thread();
     h.greet("eve");
     brought(&mut h, &two_turns());
@@ -146,7 +146,7 @@ fn who_is_connected_is_shown_what_is_brought_in() {
 }
 
 #[test]
-fn another_session_of_this_id_and_a_turn_that_runs_are_left_alone() {
+fn an_import_is_refused_if_another_session_has_the_id_or_a_turn_runs() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "mine");
@@ -165,7 +165,7 @@ fn another_session_of_this_id_and_a_turn_that_runs_are_left_alone() {
 }
 
 #[test]
-fn nobody_but_an_admin_may_do_it() {
+fn only_an_admin_may_import() {
     let mut h = thread();
     let ann = Identity {
         subject: Some("ann".into()),
@@ -180,7 +180,7 @@ fn nobody_but_an_admin_may_do_it() {
 }
 
 #[test]
-fn what_is_wrong_with_it_is_said() {
+fn a_faulty_import_is_refused_with_its_fault() {
     let with = |line: Value| import(&[head(8, &[]), line]).unwrap_err();
     assert!(import(&[]).unwrap_err().contains("the first line"));
     assert!(import(&[json!({ "session": { "id": "s1" } })]).unwrap_err().contains("the first line"));

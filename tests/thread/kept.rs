@@ -1,5 +1,5 @@
-//! What is kept of a session elsewhere, and for how long: databases that are lost, several of them, retention, and
-//! people who are to be forgotten.
+//! Data of a session elsewhere, and for how long it is kept: databases that are lost, several databases,
+//! retention, and people who are to be forgotten.
 
 use bobbin::protocol::Identity;
 use bobbin::thread::{Config, Delivered, Delivery, Found, Input, Request, place};
@@ -8,7 +8,7 @@ use crate::harness::{Harness, thread, thread_with};
 
 const DAY_MS: u64 = 86_400_000;
 
-/// A thread at rest with one turn that D1 has.
+/// Returns a thread at rest with one turn that D1 has.
 fn rested(config: Config) -> Harness {
     let mut h = thread_with(config);
     h.greet("ann");
@@ -18,7 +18,7 @@ fn rested(config: Config) -> Harness {
     h
 }
 
-/// The next delivery, which finds this in D1.
+/// Returns the next delivery, which finds this in D1.
 fn deliver(h: &mut Harness, found: Found) -> Delivery {
     let (delivery, _) = h.host.deliveries.pop_front().expect("a delivery");
     h.host.pump(Input::Delivered(Delivered::new(&delivery, found)));
@@ -34,7 +34,7 @@ fn count(delivery: &Delivery) -> usize {
 }
 
 #[test]
-fn a_database_that_lost_the_session_is_given_all_of_it_at_the_next_delivery() {
+fn a_database_that_lost_the_session_gets_all_of_it_at_the_next_delivery() {
     for lost in [None, Some(2)] {
         let mut h = rested(Config::default());
         h.say("ann", "r2", "two");
@@ -49,7 +49,7 @@ fn a_database_that_lost_the_session_is_given_all_of_it_at_the_next_delivery() {
 }
 
 #[test]
-fn another_database_is_given_all_of_it_whatever_it_says_of_the_session() {
+fn another_database_gets_the_whole_session_whatever_it_has_of_it() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -65,7 +65,7 @@ fn another_database_is_given_all_of_it_whatever_it_says_of_the_session() {
 }
 
 #[test]
-fn a_crash_in_the_middle_of_it_begins_it_again() {
+fn a_crash_during_a_full_delivery_begins_it_again() {
     let mut h = rested(Config::default());
     h.say("ann", "r2", "two");
     h.finish("r2");
@@ -75,7 +75,7 @@ fn a_crash_in_the_middle_of_it_begins_it_again() {
     while h.host.deliveries.is_empty() {
         h.step();
     }
-    // D1 has a part of it by now.
+    // D1 has a part of the log by now.
     let delivery = deliver(&mut h, named("a", Some(6)));
     assert_eq!(delivery.expected, 4);
     h.deliver();
@@ -83,7 +83,7 @@ fn a_crash_in_the_middle_of_it_begins_it_again() {
 }
 
 #[test]
-fn it_is_delivered_anew_when_an_admin_asks_for_it() {
+fn a_session_is_delivered_again_when_an_admin_asks_for_it() {
     let mut h = rested(Config::default());
     h.host.request(&Identity::anyone(), Request::DeliverAnew).unwrap();
     assert_eq!(count(&deliver(&mut h, named("a", Some(4)))), 2);
@@ -103,7 +103,7 @@ fn a_session_stays_in_the_database_that_it_began_in() {
 }
 
 #[test]
-fn the_database_of_an_earlier_life_deletes_it_before_the_next_is_told_of_the_new_one() {
+fn the_database_of_an_earlier_life_deletes_it_before_another_learns_of_the_new_one() {
     let mut h = rested(Config::default());
     h.host.pump(Input::Delete);
     h.host.config.databases = 64;
@@ -116,13 +116,13 @@ fn the_database_of_an_earlier_life_deletes_it_before_the_next_is_told_of_the_new
     let first = deliver(&mut h, Found::default());
     assert_eq!((first.place, first.deletes, count(&first)), (0, true, 0));
     let second = deliver(&mut h, Found::default());
-    // A backup may have brought an earlier life back there, too.
+    // A backup may have restored an earlier life in that database too.
     assert_eq!((second.place, second.deletes, count(&second)), (place("s1", 64), true, 1));
     assert!(!h.host.store.owes_deletion());
 }
 
 #[test]
-fn what_a_backup_brought_back_of_an_earlier_life_is_deleted_also_after_a_crash() {
+fn an_earlier_life_that_a_backup_restored_is_deleted_even_after_a_crash() {
     let mut h = rested(Config::default());
     h.host.pump(Input::Delete);
     assert!(deliver(&mut h, Found::default()).deletes);
@@ -136,12 +136,12 @@ fn what_a_backup_brought_back_of_an_earlier_life_is_deleted_also_after_a_crash()
 }
 
 #[test]
-fn what_nobody_uses_is_deleted_in_time_and_a_use_puts_it_off() {
+fn an_unused_session_is_deleted_in_time_and_a_use_postpones_that() {
     let mut h = rested(Config { retention_ms: 30 * DAY_MS, ..Config::default() });
     let first = h.host.alarm.expect("an alarm");
     assert_eq!(first, h.host.now + 30 * DAY_MS);
     h.wait(20 * DAY_MS);
-    // Another use: the alarm is written once, as where there is no retention.
+    // After another use, the alarm is written once, as it is without retention.
     h.say("ann", "r2", "two");
     h.finish("r2");
     h.deliver();
@@ -187,7 +187,7 @@ fn a_turn_that_runs_is_a_use_however_long_it_takes() {
 }
 
 #[test]
-fn a_session_of_somebody_who_is_to_be_forgotten_is_deleted_once_d1_hears_of_it() {
+fn a_session_of_a_forgotten_subject_is_deleted_once_d1_hears_of_it() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -202,7 +202,7 @@ fn a_session_of_somebody_who_is_to_be_forgotten_is_deleted_once_d1_hears_of_it()
 }
 
 #[test]
-fn a_name_is_taken_off_what_its_bearer_wrote() {
+fn a_subjects_name_is_taken_off_its_messages() {
     let mut h = thread();
     h.join_with_token("bob", None);
     h.say("bob", "r1", "one");
@@ -213,7 +213,7 @@ fn a_name_is_taken_off_what_its_bearer_wrote() {
 }
 
 #[test]
-fn how_often_a_running_answer_is_stored_is_a_choice() {
+fn the_journals_interval_is_configurable() {
     for (journal_ms, wanted) in [(490, 20), (2_000, 5), (5_000, 2)] {
         let mut h = thread_with(Config { journal_ms, ..Config::default() });
         h.greet("ann");

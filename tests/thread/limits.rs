@@ -10,7 +10,7 @@ use crate::harness::{Harness, cursor_of, finished, said, thread, tokens};
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 
 #[test]
-fn a_long_text_goes_out_in_pieces_that_each_fit_and_break_no_character() {
+fn a_long_text_is_sent_in_pieces_that_fit_and_break_no_character() {
     let mut h = running();
     let text = "ä".repeat(PAYLOAD_BYTES_MAX / 2 + 1);
     h.text("r1", &text);
@@ -91,7 +91,7 @@ fn an_answer_may_be_as_long_as_the_limit() {
     h.text("r1", &"x".repeat(ANSWER_BYTES_MAX));
     h.finish("r1");
     let frames = h.frames("ann");
-    // So many bytes are followed by a check.
+    // After this many bytes comes a check.
     assert!(["session", "check"].map(Value::from).contains(&frames.last().unwrap()["type"]));
     let end = frames.iter().find(|frame| frame["type"] == "final").unwrap();
     assert!(end.to_string().len() <= FRAME_BYTES_MAX);
@@ -117,7 +117,7 @@ fn a_longer_answer_is_broken_off_and_its_frames_are_no_larger_than_clients_accep
 }
 
 #[test]
-fn content_is_the_same_when_it_is_read_back() {
+fn stored_content_is_read_back_unchanged() {
     let mut h = thread();
     h.greet("ann");
     let numbers = json!([0.1, 1e300, 123_456_789.123_456_79, -0.0, 5e-324, u64::MAX, 7.299_281_828_459_045]);
@@ -145,7 +145,7 @@ fn sizes(frames: &[Value]) -> Vec<usize> {
 }
 
 #[test]
-fn a_read_that_ends_the_answer_with_text_is_whole() {
+fn a_read_with_text_and_the_end_of_the_answer_is_complete() {
     let mut h = running();
     h.agent("r1", vec![said("a"), finished()]);
     h.expect("ann", &[json!({ "token": "a" }), json!({ "response": { "content": "a" } })]);

@@ -27,7 +27,7 @@ fn data(value: u64, id: Option<&str>) -> AgentEvent {
     AgentEvent::Block(Block::Data { name: "progress".into(), data, id: id.map(str::to_owned) })
 }
 
-/// Ann has sent a message, and has seen it accepted.
+/// Returns a thread in which Ann has sent a message and has seen it accepted.
 fn asked() -> Harness {
     let mut h = thread();
     h.greet("ann");
@@ -192,7 +192,7 @@ fn a_crash_keeps_what_was_journalled_of_a_thought() {
 }
 
 #[test]
-fn a_thought_of_which_nothing_was_journalled_is_taken_back_by_a_reset() {
+fn a_thought_that_was_not_journalled_is_taken_back_by_a_reset() {
     let mut h = asked();
     h.agent("r1", vec![begin_thought(), grow("lost")]);
     let beyond = cursor_of(&h.frames("ann"));
@@ -203,7 +203,7 @@ fn a_thought_of_which_nothing_was_journalled_is_taken_back_by_a_reset() {
 }
 
 #[test]
-fn whoever_was_sent_the_end_of_a_thought_that_a_crash_lost_is_reset() {
+fn a_client_that_was_sent_the_end_of_a_thought_that_a_crash_lost_is_reset() {
     let ends: [fn() -> AgentEvent; 2] = [|| thought("kept, and more"), || AgentEvent::Drop];
     for end in ends {
         let mut h = asked();
@@ -249,7 +249,7 @@ fn thinking_costs_as_many_rows_as_text() {
 }
 
 #[test]
-fn text_behind_a_thought_that_was_never_finished_keeps_the_thought() {
+fn text_after_an_unfinished_thought_keeps_the_thought() {
     let mut h = asked();
     h.agent("r1", vec![begin_thought(), grow("hm"), said("So.")]);
     let frames = h.frames("ann");
@@ -258,7 +258,7 @@ fn text_behind_a_thought_that_was_never_finished_keeps_the_thought() {
 }
 
 #[test]
-fn data_with_the_name_and_the_id_of_earlier_data_takes_its_place() {
+fn data_with_the_name_and_the_id_of_earlier_data_replaces_it() {
     let mut h = asked();
     h.agent("r1", vec![data(1, Some("a")), said("x"), data(7, None)]);
     let early = cursor_of(&h.frames("ann"));
@@ -282,7 +282,7 @@ fn data_with_the_name_and_the_id_of_earlier_data_takes_its_place() {
 }
 
 #[test]
-fn a_call_that_is_to_be_approved_after_it_was_told_of_keeps_its_place() {
+fn a_call_that_asks_for_approval_after_it_was_announced_keeps_its_index() {
     let mut h = asked();
     h.agent("r1", vec![call(), said("I may?")]);
     h.frames("ann");
@@ -306,7 +306,7 @@ fn a_call_that_is_to_be_approved_after_it_was_told_of_keeps_its_place() {
 }
 
 #[test]
-fn transient_data_reaches_who_is_there_and_is_not_kept() {
+fn transient_data_reaches_connected_clients_and_is_not_kept() {
     let mut h = asked();
     h.greet("bob");
     let (name, data) = ("hint".to_owned(), Json::Bool(true));
@@ -321,7 +321,7 @@ fn transient_data_reaches_who_is_there_and_is_not_kept() {
 }
 
 #[test]
-fn a_file_that_is_too_large_for_an_answer_fails_it_in_words() {
+fn a_file_that_is_too_large_for_an_answer_fails_it() {
     let mut h = asked();
     let url = format!("data:image/png;base64,{}", "A".repeat(200_000));
     let file = Block::File { media_type: "image/png".into(), url, name: None, size: None };

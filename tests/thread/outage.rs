@@ -1,4 +1,4 @@
-//! D1 and R2 are away for an hour.
+//! D1 and R2 fail for an hour.
 
 use bobbin::protocol::Identity;
 use bobbin::thread::{Delivered, File, FileState, Input};
@@ -9,12 +9,13 @@ use crate::support::Databases;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
-/// The runtime has an idle object hibernate after some ten seconds.
+/// The runtime hibernates an idle object after about ten seconds.
 const IDLE_MS: u64 = 10_000;
-/// Tries of an hour: nine until the wait has grown to five minutes, half of which may be jitter, and then every two and a
-/// half minutes at most.
+/// The maximum number of attempts in an hour: nine until the backoff has grown to five minutes, half of which
+/// may be jitter, and then one every two and a half minutes.
 const TRIES_MAX: usize = 9 + 24;
-/// One that hibernates meanwhile knows only for how long there has been something to do, and tries once for each of six messages.
+/// An object that hibernates in between knows only for how long there has been something to do, and also
+/// tries once for each of six messages.
 const TRIES_HIBERNATING_MAX: usize = TRIES_MAX + 4 + 6;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -23,7 +24,7 @@ enum Away {
     Hangs,
 }
 
-/// An hour of it, in which somebody goes on talking.
+/// The hour, in which somebody goes on talking.
 struct Outage {
     h: Harness,
     how: Away,
@@ -33,17 +34,17 @@ struct Outage {
 }
 
 #[test]
-fn with_d1_and_r2_failing_for_an_hour_turns_go_on_tries_are_few_and_all_is_there_afterwards() {
+fn while_d1_and_r2_fail_for_an_hour_turns_go_on_retries_are_few_and_nothing_is_lost() {
     an_hour(Away::Fails, false);
 }
 
 #[test]
-fn with_d1_and_r2_failing_for_an_hour_a_thread_that_hibernates_between_tries_tries_no_more_often() {
+fn while_d1_and_r2_fail_for_an_hour_a_hibernating_thread_does_not_retry_more_often() {
     an_hour(Away::Fails, true);
 }
 
 #[test]
-fn with_d1_and_r2_silent_for_an_hour_turns_go_on_tries_are_few_and_all_is_there_afterwards() {
+fn while_d1_and_r2_are_silent_for_an_hour_turns_go_on_retries_are_few_and_nothing_is_lost() {
     an_hour(Away::Hangs, false);
 }
 
@@ -64,7 +65,7 @@ fn an_hour(how: Away, hibernates: bool) {
         outage.until(began + minute * MINUTE_MS);
         if minute % 10 == 0 {
             outage.talk(&format!("r{}", minute + 1));
-            // An upload that breaks off, as the bucket takes none.
+            // An upload that breaks off, because the bucket takes none.
             let id = format!("lost{minute}");
             upload(&mut outage.h, &id);
             outage.h.host.pump(Input::FileLost { id });
@@ -92,7 +93,7 @@ fn an_hour(how: Away, hibernates: bool) {
 }
 
 impl Outage {
-    /// The time goes on to there, and whatever is asked of D1 or R2 meanwhile is in vain.
+    /// Advances time; every request to D1 or R2 on the way fails.
     fn until(&mut self, at: u64) {
         loop {
             self.refuse();
@@ -124,7 +125,7 @@ impl Outage {
         }
     }
 
-    /// A turn, of which the client hears at once.
+    /// Makes a turn, of which the client hears at once.
     fn talk(&mut self, request_id: &str) {
         self.h.frames("ann");
         self.h.say("ann", request_id, "hello");
@@ -135,7 +136,7 @@ impl Outage {
     }
 }
 
-/// D1 and R2 take all that they are asked to, until nothing is left to do for an hour.
+/// D1 and R2 work again, until nothing is left to do for an hour.
 fn back(h: &mut Harness, databases: &mut Databases) {
     let until = h.host.now + HOUR_MS;
     loop {

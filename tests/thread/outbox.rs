@@ -28,7 +28,7 @@ fn an_alarm_guards_whatever_is_unfinished_and_is_set_before_it_begins() {
 }
 
 #[test]
-fn failed_deliveries_are_tried_again_and_wait_longer_each_time() {
+fn failed_deliveries_are_retried_with_growing_backoff() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -52,7 +52,7 @@ fn failed_deliveries_are_tried_again_and_wait_longer_each_time() {
 }
 
 #[test]
-fn a_delivery_that_is_never_answered_is_made_again() {
+fn an_unanswered_delivery_is_retried() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -68,7 +68,7 @@ fn a_delivery_that_is_never_answered_is_made_again() {
 }
 
 #[test]
-fn a_delivery_that_a_crash_left_unanswered_is_made_again() {
+fn a_delivery_that_a_crash_left_unanswered_is_retried() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -98,7 +98,7 @@ fn a_later_message_is_delivered_together_with_its_quick_answer() {
     h.agent("r2", vec![said("y")]);
     h.wait(DELIVERY_DELAY_MS - 1);
     assert_eq!(deliveries(&mut h), 0);
-    // The turn's own alarm, moved on as it does: the delivery asks for none.
+    // This is the turn's own alarm, which moves with it; the delivery asks for none.
     assert_eq!(h.host.alarm, Some(guarded_until + GUARD_MS));
     h.agent("r2", vec![finished()]);
     assert_eq!(deliveries(&mut h), 1);
@@ -119,7 +119,7 @@ fn a_later_message_does_not_wait_long_for_a_slow_answer() {
 }
 
 #[test]
-fn a_client_waits_for_no_delivery() {
+fn clients_never_wait_for_a_delivery() {
     let mut h = rested();
     h.say("ann", "r2", "two");
     h.agent("r2", vec![said("y"), finished()]);

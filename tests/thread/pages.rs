@@ -1,4 +1,4 @@
-//! Windows on the log, each at its edge.
+//! Pages of the log, each at its limit.
 
 use bobbin::protocol::CloseCode;
 use bobbin::protocol::limits::{
@@ -14,7 +14,7 @@ use crate::support::Seen;
 const LARGE: usize = MESSAGE_BYTES_MAX - 1_024;
 
 #[test]
-fn a_catch_up_holds_as_many_bytes_as_the_limit_says() {
+fn the_bytes_of_a_catch_up_are_limited() {
     let mut h = thread();
     h.greet("ann");
     for turn in 0..CATCH_UP_BYTES_MAX / LARGE {
@@ -28,7 +28,7 @@ fn a_catch_up_holds_as_many_bytes_as_the_limit_says() {
 }
 
 #[test]
-fn a_delivery_holds_as_many_messages_as_the_limit_says_and_the_next_goes_on_there() {
+fn the_messages_of_a_delivery_are_limited_and_the_next_one_continues() {
     let mut h = thread();
     h.greet("ann");
     turn_over(&mut h, 0, "x");
@@ -68,7 +68,7 @@ fn a_thread_that_never_rests_writes_a_checkpoint_now_and_then() {
 }
 
 #[test]
-fn an_agent_is_handed_as_many_messages_as_the_limit_says_its_own_included_from_a_users_on() {
+fn an_agents_messages_are_limited_and_begin_with_a_users() {
     let mut h = thread();
     h.greet("ann");
     for turn in 0..AGENT_MESSAGES / 2 {
@@ -76,13 +76,13 @@ fn an_agent_is_handed_as_many_messages_as_the_limit_says_its_own_included_from_a
     }
     h.say("ann", "last", "the question");
     let asked = asked(&mut h);
-    // The oldest of as many would be the answer to question 0.
+    // With one more, the oldest would be the answer to question 0, which is left out.
     assert_eq!(asked.len(), AGENT_MESSAGES - 1);
     assert_eq!((asked[0].as_str(), asked.last().unwrap().as_str()), ("question 1", "the question"));
 }
 
 #[test]
-fn an_agent_is_handed_as_many_bytes_as_the_limit_says_beside_its_own() {
+fn an_agents_bytes_are_limited_not_counting_its_own_message() {
     let mut h = thread();
     h.greet("ann");
     for turn in 0..8 {
@@ -94,7 +94,7 @@ fn an_agent_is_handed_as_many_bytes_as_the_limit_says_beside_its_own() {
 }
 
 #[test]
-fn a_thread_has_as_many_sockets_as_the_limit_says() {
+fn the_sockets_of_a_thread_are_limited() {
     let mut h = thread_with(Config { sockets_max: 3, ..Config::default() });
     assert_eq!(Config::default().sockets_max, SOCKETS_MAX);
     for name in ["a", "b", "c", "d"] {

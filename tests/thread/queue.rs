@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::harness::{Harness, finished, said, thread, thread_of};
 
 #[test]
-fn a_second_message_waits_and_its_sender_alone_is_told_where() {
+fn a_second_message_is_queued_and_only_its_sender_is_told_the_position() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -51,7 +51,7 @@ fn as_many_turns_run_at_once_as_are_configured() {
 }
 
 #[test]
-fn the_queue_takes_as_many_as_the_limit_says_and_refuses_the_next_until_one_ends() {
+fn the_queue_is_limited_and_refuses_the_next_turn_until_one_ends() {
     let mut h = thread();
     h.greet("ann");
     say_all(&mut h, 1 + QUEUED_TURNS_MAX);
@@ -72,7 +72,7 @@ fn the_queue_takes_as_many_as_the_limit_says_and_refuses_the_next_until_one_ends
 }
 
 #[test]
-fn what_waits_is_in_flight_for_who_connects() {
+fn a_queued_turn_is_in_flight_for_a_new_client() {
     let mut h = thread();
     h.greet("ann");
     say_all(&mut h, 2);

@@ -1,4 +1,4 @@
-//! A refusal says which frame it means, whatever is wrong with the frame.
+//! A refusal identifies its frame, whatever is wrong with the frame.
 
 use bobbin::dialect::Dialect;
 use bobbin::protocol::limits::{
@@ -12,7 +12,7 @@ use crate::harness::{Harness, thread};
 use crate::support::{Host, Link, Sudden};
 
 #[test]
-fn it_names_the_type_and_the_request_id_also_where_that_id_is_what_is_wrong() {
+fn a_refusal_names_the_type_and_the_request_id_even_if_the_id_is_invalid() {
     let named = |frame: Value, refused: &str, request_id: &str| {
         let refusal = refusal_of(&frame.to_string());
         assert_eq!(refusal["refused"], json!(refused), "{refusal}");
@@ -37,7 +37,7 @@ fn it_names_the_type_and_the_request_id_also_where_that_id_is_what_is_wrong() {
 }
 
 #[test]
-fn where_no_request_id_can_be_read_it_repeats_how_the_frame_begins() {
+fn without_a_readable_request_id_a_refusal_repeats_the_beginning_of_the_frame() {
     let begins = |text: &str, refused: &str, request_id: Value| {
         let refusal = refusal_of(text);
         let start: String = text.chars().take(64).collect();
@@ -60,14 +60,14 @@ fn where_no_request_id_can_be_read_it_repeats_how_the_frame_begins() {
     begins("", "unknown", none());
     begins("not JSON at all", "unknown", none());
     begins(&"[".repeat(100_000), "unknown", none());
-    // Of what breaks off, what stands there before is read, and how it begins is said all the same.
+    // If a frame is cut off, the part before the cut is read, and its beginning is quoted too.
     begins(r#"{"type":"message","requestId":"r1","content":"half a wo"#, "message", json!("r1"));
     begins(r#"{"type":"message","requestId":"r1"} and more"#, "message", json!("r1"));
     begins(r#"{"type":"message","requestId":"r"#, "message", none());
 }
 
 #[test]
-fn of_a_frame_that_is_not_json_what_stands_before_the_mistake_is_read_and_nothing_behind_it() {
+fn a_malformed_frame_is_read_up_to_its_mistake() {
     let mistakes = [
         "NaN",
         "-Infinity",
@@ -113,7 +113,7 @@ fn of_a_frame_that_is_not_json_what_stands_before_the_mistake_is_read_and_nothin
 }
 
 #[test]
-fn of_fields_of_the_same_name_it_names_the_last_as_everybody_else_does() {
+fn a_refusal_names_the_last_of_several_fields_with_the_same_name() {
     let refusal = refusal_of(r#"{"type":"cancel","requestId":"a","type":"message","requestId":"b"}"#);
     assert_eq!((&refusal["refused"], &refusal["requestId"]), (&json!("message"), &json!("b")));
     let refusal = refusal_of(r#"{"type":"message","requestId":"a","content":"x","requestId":1}"#);
@@ -122,7 +122,7 @@ fn of_fields_of_the_same_name_it_names_the_last_as_everybody_else_does() {
 }
 
 #[test]
-fn a_frame_that_is_nested_too_deep_or_too_large_is_named_wherever_its_id_stands() {
+fn a_frame_that_is_nested_too_deep_or_too_large_is_named_wherever_its_id_is() {
     let deep = format!("{}1{}", "[".repeat(140), "]".repeat(140));
     let deeper = format!("{}1{}", "{\"a\":".repeat(40_000), "}".repeat(40_000));
     let large = format!("\"{}\"", "x".repeat(MESSAGE_BYTES_MAX));
@@ -145,7 +145,7 @@ fn a_frame_that_is_nested_too_deep_or_too_large_is_named_wherever_its_id_stands(
 }
 
 #[test]
-fn it_cuts_by_characters_and_each_limit_is_met_exactly() {
+fn a_refusal_cuts_names_by_characters_exactly_at_the_limits() {
     assert_eq!((REFUSED_NAME_CHARS_MAX, REFUSED_FRAME_CHARS_MAX), (256, 64));
     for (sent, kept) in [(255, 255), (256, 256), (257, 256)] {
         let refusal = refusal_of(&json!({ "type": "message", "requestId": "é".repeat(sent) }).to_string());
@@ -157,7 +157,7 @@ fn it_cuts_by_characters_and_each_limit_is_met_exactly() {
 }
 
 #[test]
-fn half_of_a_surrogate_pair_is_replaced_wherever_it_stands_and_the_frame_is_taken() {
+fn half_of_a_surrogate_pair_is_replaced_wherever_it_is_and_the_frame_is_accepted() {
     let mut h = thread();
     h.greet("ann");
     let frames = [
@@ -180,7 +180,7 @@ fn half_of_a_surrogate_pair_is_replaced_wherever_it_stands_and_the_frame_is_take
         json!([{ "type": "tool_use", "id": "\u{fffd}", "name": "n", "input": { "a": "\u{fffd}\u{fffd}" } }]);
     let expected = [&json!("half \u{fffd}"), &json!("x"), &call, &json!("\u{fffd}🧵"), &json!("still heard")];
     assert_eq!(said, expected);
-    // The same again is the same.
+    // Sending the same again starts nothing.
     h.send_text("ann", r#"{"type":"message","requestId":"r1","content":"half \ud83d"}"#);
     h.expect("ann", &[json!({ "type": "user_message", "requestId": "r1" })]);
     h.send_text("ann", r#"{"type":"session_update","title":"\udfff title"}"#);
@@ -190,7 +190,7 @@ fn half_of_a_surrogate_pair_is_replaced_wherever_it_stands_and_the_frame_is_take
 }
 
 #[test]
-fn whatever_a_frame_is_refused_for_it_is_named() {
+fn a_refused_frame_is_named_whatever_the_reason() {
     let message = json!({ "type": "message", "requestId": "r1", "content": "x" });
     let mut h = thread();
     h.greet("ann");
@@ -223,7 +223,7 @@ fn whatever_a_frame_is_refused_for_it_is_named() {
 }
 
 #[test]
-fn what_has_no_request_id_is_named_by_how_it_begins_whatever_it_is_refused_for() {
+fn a_refused_frame_without_a_request_id_is_named_by_its_beginning_whatever_the_reason() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "x");
@@ -239,7 +239,7 @@ fn what_has_no_request_id_is_named_by_how_it_begins_whatever_it_is_refused_for()
 }
 
 #[test]
-fn what_a_role_or_an_allowance_does_not_cover_is_named() {
+fn a_frame_that_a_role_or_an_allowance_refuses_is_named() {
     let config = Config { messages_per_minute: 1, ..Config::default() };
     let mut host = Host::new(config, 1);
     let update = json!({ "type": "session_update", "title": "A title" });
@@ -258,7 +258,7 @@ fn what_a_role_or_an_allowance_does_not_cover_is_named() {
 }
 
 #[test]
-fn a_frame_that_is_wrong_is_refused_for_that_also_if_the_thread_falls_over_it() {
+fn an_invalid_frame_is_refused_as_such_even_if_it_makes_the_thread_fail() {
     let mut h = thread();
     h.greet("ann");
     h.host.faults.sudden = Some((0, Sudden::Panic));

@@ -1,4 +1,4 @@
-//! What comes back of a call, read by the agent's own reply.
+//! Responses to a call, read by the agent's own reply.
 
 use bobbin::agent::{Answered, Refusal, configured};
 use bobbin::protocol::Role;
@@ -12,7 +12,7 @@ use crate::support::{Host, Seen};
 const IDLE_MS: u64 = 60_000;
 
 #[test]
-fn a_cancel_keeps_the_thinking_and_the_whole_calls_that_had_come() {
+fn a_cancel_keeps_the_thinking_and_the_complete_calls_so_far() {
     let mut h = asked();
     gather(&mut h);
     h.send("ann", &json!({ "type": "cancel", "requestId": "r1" }));
@@ -21,7 +21,7 @@ fn a_cancel_keeps_the_thinking_and_the_whole_calls_that_had_come() {
 }
 
 #[test]
-fn a_timeout_keeps_the_thinking_and_the_whole_calls_that_had_come() {
+fn a_timeout_keeps_the_thinking_and_the_complete_calls_so_far() {
     let mut h = asked();
     gather(&mut h);
     h.wait(IDLE_MS);
@@ -44,7 +44,7 @@ fn half_a_call_is_not_kept() {
 }
 
 #[test]
-fn an_answer_that_lacks_nothing_but_the_end_of_its_body_is_complete_when_its_model_falls_silent() {
+fn an_answer_that_lacks_only_the_end_of_its_body_is_complete_when_its_model_falls_silent() {
     let mut h = asked();
     bytes(&mut h, &chunk(&json!({ "content": "all of it" })));
     bytes(&mut h, "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
@@ -54,7 +54,7 @@ fn an_answer_that_lacks_nothing_but_the_end_of_its_body_is_complete_when_its_mod
 }
 
 #[test]
-fn calls_of_an_answer_whose_end_was_announced_are_told_with_its_end_though_their_arguments_never_came() {
+fn calls_without_arguments_are_delivered_with_an_end_that_was_announced() {
     let mut h = asked();
     let bare =
         json!({ "tool_calls": [{ "index": 0, "id": "t1", "function": { "name": "f", "arguments": "" } }] });
@@ -69,7 +69,7 @@ fn calls_of_an_answer_whose_end_was_announced_are_told_with_its_end_though_their
 }
 
 #[test]
-fn an_answer_of_which_not_all_could_be_read_is_complete_and_the_log_says_so_once_and_without_its_words() {
+fn an_answer_that_was_partly_unreadable_is_complete_and_logged_once_without_its_text() {
     let mut h = asked();
     for said in [
         "{\"choices\":[{\"delta\":{\"content\":\"all that\"}}]}",
@@ -88,7 +88,7 @@ fn an_answer_of_which_not_all_could_be_read_is_complete_and_the_log_says_so_once
 }
 
 #[test]
-fn a_history_is_as_long_as_the_settings_say_and_begins_with_a_user() {
+fn the_length_of_a_history_is_configurable_and_it_begins_with_a_user() {
     let mut h = asked_with(Config { agent_messages: 4, ..Config::default() });
     for (said, next) in [("r1", "r2"), ("r2", "r3")] {
         let turn = h.turn(said);
@@ -106,7 +106,7 @@ fn a_history_is_as_long_as_the_settings_say_and_begins_with_a_user() {
 }
 
 #[test]
-fn a_call_without_an_answer_ends_its_turn_in_words_and_tells_no_key() {
+fn a_call_without_an_answer_fails_its_turn_without_revealing_a_key() {
     let status = |status, body: &str| Refusal::Status { status, retry_after: None, body: body.into() };
     for (refusal, retryable, words) in [
         (status(500, "the key is sk-secret"), true, "answered 500"),
@@ -130,7 +130,7 @@ fn a_call_without_an_answer_ends_its_turn_in_words_and_tells_no_key() {
 }
 
 #[test]
-fn what_comes_back_for_a_turn_that_is_over_is_not_heard() {
+fn a_response_for_a_turn_that_is_over_is_ignored() {
     let mut h = asked();
     h.send("ann", &json!({ "type": "cancel" }));
     h.frames("ann");
@@ -140,7 +140,7 @@ fn what_comes_back_for_a_turn_that_is_over_is_not_heard() {
 }
 
 #[test]
-fn an_agent_that_is_not_well_is_asked_again_after_a_while_and_every_failure_is_logged() {
+fn a_failing_agent_is_retried_after_a_backoff_and_every_failure_is_logged() {
     let mut h = asked_with(Config::default());
     for wait_ms in [500, 1_000] {
         answered(&mut h, Answered::Refused(status(503, None)));
@@ -156,7 +156,7 @@ fn an_agent_that_is_not_well_is_asked_again_after_a_while_and_every_failure_is_l
 }
 
 #[test]
-fn an_agent_says_when_it_is_to_be_asked_again_and_a_cancel_ends_the_wait() {
+fn an_agent_may_say_when_to_retry_and_a_cancel_ends_the_wait() {
     let mut h = asked_with(Config::default());
     answered(&mut h, Answered::Refused(status(429, Some(7))));
     h.wait(6_999);
@@ -171,7 +171,7 @@ fn an_agent_says_when_it_is_to_be_asked_again_and_a_cancel_ends_the_wait() {
 }
 
 #[test]
-fn a_history_that_is_too_long_is_told_from_its_middle_on_and_the_answer_says_so() {
+fn a_history_that_is_too_long_is_halved_and_the_answer_says_so() {
     let mut h = asked_with(Config::default());
     bytes(&mut h, &chunk(&json!({ "content": "hello" })));
     bytes(&mut h, "data: [DONE]\n\n");
@@ -204,7 +204,7 @@ fn failures(h: &mut Harness) -> usize {
     h.seen().iter().filter(|seen| is_failure(seen)).count()
 }
 
-/// A turn that runs.
+/// Returns a thread with a running turn.
 fn asked() -> Harness {
     asked_with(Config { agent_idle_timeout_ms: IDLE_MS, agent_retries: 0, ..Config::default() })
 }
@@ -228,7 +228,7 @@ fn asked_with(config: Config) -> Harness {
     h
 }
 
-/// Thinking that another delta would deliver, and a whole call before it.
+/// Gathers a complete call and thinking that only another delta would deliver.
 fn gather(h: &mut Harness) {
     bytes(h, &chunk(&json!({ "reasoning_content": "Where?" })));
     bytes(

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, cursor_of, finished, said, thought, thread, thread_of, tokens};
 
 #[test]
-fn a_client_that_comes_back_in_mid_stream_gets_the_missing_text_in_one_frame_and_then_live_text() {
+fn a_client_that_reconnects_during_a_stream_gets_the_missing_text_in_one_frame_and_then_live_text() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -31,7 +31,7 @@ fn a_client_that_comes_back_in_mid_stream_gets_the_missing_text_in_one_frame_and
 }
 
 #[test]
-fn text_that_was_gathered_and_not_yet_sent_comes_once() {
+fn gathered_text_that_was_not_yet_sent_comes_once() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -46,7 +46,7 @@ fn text_that_was_gathered_and_not_yet_sent_comes_once() {
 }
 
 #[test]
-fn a_turn_that_ended_meanwhile_comes_with_the_missing_text_and_its_end() {
+fn a_turn_that_has_ended_meanwhile_brings_the_missing_text_and_its_end() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -68,7 +68,7 @@ fn a_turn_that_ended_meanwhile_comes_with_the_missing_text_and_its_end() {
 }
 
 #[test]
-fn who_is_at_the_head_is_sent_nothing() {
+fn a_client_that_is_up_to_date_is_sent_nothing() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -78,9 +78,9 @@ fn who_is_at_the_head_is_sent_nothing() {
     assert_eq!(h.frames("ann").len(), 1);
 }
 
-/// Every frame of every catch-up is a place to be cut off at.
+/// A client may be cut off after every frame of every catch-up.
 #[test]
-fn whoever_is_cut_off_anywhere_even_in_a_catch_up_folds_the_same_transcript() {
+fn a_client_that_is_cut_off_anywhere_even_in_a_catch_up_folds_the_same_transcript() {
     let mut h = thread_of(3);
     h.greet("ann");
     let mut seen = Vec::new();
@@ -147,7 +147,7 @@ fn cut_again_and_again(h: &mut Harness, held: &[Value], truth: &Fold, depth: usi
 
 type Fold = BTreeMap<String, Vec<Value>>;
 
-/// Per turn, what a naive client makes of it: text run together, everything else as it comes.
+/// Folds the frames of each turn like a naive client: text is joined, everything else is kept as it comes.
 fn folded(frames: &[Value]) -> Fold {
     let mut turns = Fold::new();
     for frame in frames.iter().filter(|frame| frame.get("requestId").is_some()) {

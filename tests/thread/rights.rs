@@ -1,4 +1,4 @@
-//! Nothing reaches a socket whose person may not see it.
+//! Nothing is sent to a socket whose user may not see it.
 
 use bobbin::protocol::CloseCode;
 use bobbin::protocol::limits::GUARD_MS;
@@ -8,7 +8,7 @@ use crate::harness::{Harness, thread};
 use crate::support::{Spoilt, Sudden};
 
 #[test]
-fn somebody_whose_token_has_expired_is_sent_nothing_more_though_no_alarm_has_come() {
+fn a_client_with_an_expired_token_is_sent_nothing_more_even_before_the_alarm() {
     let mut h = thread_of_ann();
     h.join_as_viewer("bob", Some(h.host.now + 100));
     h.frames("bob");
@@ -23,7 +23,7 @@ fn somebody_whose_token_has_expired_is_sent_nothing_more_though_no_alarm_has_com
 }
 
 #[test]
-fn somebody_whose_token_expired_while_the_object_was_gone_is_not_brought_up_to_date() {
+fn a_client_whose_token_expired_while_the_object_was_gone_is_not_brought_up_to_date() {
     let mut h = thread_of_ann();
     h.join_as_viewer("bob", Some(h.host.now + 100));
     h.frames("bob");
@@ -36,7 +36,7 @@ fn somebody_whose_token_expired_while_the_object_was_gone_is_not_brought_up_to_d
 }
 
 #[test]
-fn somebody_who_connects_with_a_token_that_has_just_expired_is_sent_nothing() {
+fn a_client_that_connects_with_a_token_that_has_just_expired_is_sent_nothing() {
     let mut h = thread_of_ann();
     h.join_as_viewer("bob", Some(h.host.now));
     h.expect_nothing("bob");
@@ -44,7 +44,7 @@ fn somebody_who_connects_with_a_token_that_has_just_expired_is_sent_nothing() {
 }
 
 #[test]
-fn a_session_whose_owner_cannot_be_read_any_more_is_nobodys_but_for_those_whose_tokens_name_it() {
+fn a_session_with_an_unreadable_owner_is_open_only_to_tokens_that_name_it() {
     for spoilt in [Spoilt::Checkpoint { column: "session" }, Spoilt::Session { field: "owner" }] {
         let mut h = thread_of_ann();
         h.join_as_viewer("bob", None);
@@ -61,7 +61,7 @@ fn a_session_whose_owner_cannot_be_read_any_more_is_nobodys_but_for_those_whose_
 }
 
 #[test]
-fn wherever_the_object_dies_while_it_wakes_an_alarm_is_near_until_all_that_was_due_is_done() {
+fn wherever_the_object_dies_while_it_wakes_an_alarm_is_set_until_all_due_work_is_done() {
     for outputs in 0..12 {
         let mut h = thread_of_ann();
         h.join_as_viewer("bob", Some(h.host.now + 100));
@@ -77,7 +77,7 @@ fn wherever_the_object_dies_while_it_wakes_an_alarm_is_near_until_all_that_was_d
     }
 }
 
-/// Ann owns it, and a turn of hers runs.
+/// Returns a thread that Ann owns, with a turn of hers running.
 fn thread_of_ann() -> Harness {
     let mut h = thread();
     h.join_with_token("ann", None);

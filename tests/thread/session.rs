@@ -17,7 +17,7 @@ fn the_first_message_creates_the_session_and_every_message_changes_it() {
 }
 
 #[test]
-fn a_session_says_what_its_turns_do_to_all_and_to_d1() {
+fn clients_and_d1_learn_the_state_of_the_turns() {
     let mut h = thread();
     h.greet("ann");
     h.send("ann", &json!({ "type": "session_update", "title": "T" }));
@@ -39,7 +39,7 @@ fn a_session_says_what_its_turns_do_to_all_and_to_d1() {
 }
 
 #[test]
-fn what_the_turns_do_is_not_stored_with_the_session() {
+fn the_state_of_the_turns_is_not_stored_with_the_session() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -53,7 +53,7 @@ fn what_the_turns_do_is_not_stored_with_the_session() {
 }
 
 #[test]
-fn an_update_is_told_to_all_and_kept_over_a_crash() {
+fn an_update_is_sent_to_all_and_survives_a_crash() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -70,7 +70,7 @@ fn an_update_is_told_to_all_and_kept_over_a_crash() {
 }
 
 #[test]
-fn what_is_set_before_the_first_message_waits_with_the_sockets_and_is_taken_over() {
+fn settings_before_the_first_message_are_kept_with_the_sockets_and_taken_over() {
     let mut h = thread();
     h.greet("ann");
     h.send("ann", &json!({ "type": "session_update", "title": "T" }));
@@ -87,7 +87,7 @@ fn what_is_set_before_the_first_message_waits_with_the_sockets_and_is_taken_over
 }
 
 #[test]
-fn a_change_at_rest_costs_no_reset_after_the_next_hibernation() {
+fn a_change_at_rest_causes_no_reset_after_the_next_hibernation() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "hello");
@@ -103,7 +103,7 @@ fn a_change_at_rest_costs_no_reset_after_the_next_hibernation() {
 }
 
 #[test]
-fn an_update_of_nothing_is_refused() {
+fn an_empty_update_is_refused() {
     let mut h = thread();
     h.greet("ann");
     for update in

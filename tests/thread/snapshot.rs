@@ -74,7 +74,7 @@ fn unknown_foreign_and_malformed_cursors_are_answered_with_a_reset() {
 }
 
 #[test]
-fn who_is_cut_off_before_the_snapshot_is_sent_one_again() {
+fn a_client_that_is_cut_off_before_its_snapshot_is_sent_one_again() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -95,7 +95,7 @@ fn who_is_cut_off_before_the_snapshot_is_sent_one_again() {
 }
 
 #[test]
-fn a_snapshot_holds_as_many_messages_as_the_limit_says_and_tells_that_there_are_more() {
+fn the_messages_of_a_snapshot_are_limited_and_it_tells_that_there_are_more() {
     let mut h = thread();
     h.greet("ann");
     for turn in 0..SNAPSHOT_MESSAGES_MAX / 2 {
@@ -111,7 +111,7 @@ fn a_snapshot_holds_as_many_messages_as_the_limit_says_and_tells_that_there_are_
 }
 
 #[test]
-fn a_cursor_is_known_for_as_many_messages_as_the_limit_says_and_then_too_old() {
+fn a_cursor_is_too_old_once_a_catch_up_would_exceed_its_limit() {
     let mut h = thread();
     h.greet("ann");
     for turn in 0..CATCH_UP_MESSAGES_MAX / 2 {
@@ -125,7 +125,7 @@ fn a_cursor_is_known_for_as_many_messages_as_the_limit_says_and_then_too_old() {
 }
 
 #[test]
-fn session_sync_at_the_head_is_answered_alone() {
+fn session_sync_of_a_client_that_is_up_to_date_brings_no_snapshot() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -136,13 +136,13 @@ fn session_sync_at_the_head_is_answered_alone() {
 }
 
 #[test]
-fn session_sync_from_anywhere_else_brings_a_snapshot_whatever_is_under_way() {
+fn session_sync_from_any_other_cursor_brings_a_snapshot_whatever_is_under_way() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
     let cursor = cursor_of(&h.frames("ann"));
     h.text("r1", "a");
-    // Gathered, and not yet sent to anybody.
+    // This text is gathered, and not yet sent to anybody.
     h.text("r1", "b");
     h.send("ann", &json!({ "type": "session_sync", "cursor": cursor }));
     h.send("ann", &json!({ "type": "session_sync" }));
@@ -157,7 +157,7 @@ fn session_sync_from_anywhere_else_brings_a_snapshot_whatever_is_under_way() {
 }
 
 #[test]
-fn before_the_first_message_session_sync_knows_one_place() {
+fn before_the_first_message_session_sync_knows_one_cursor() {
     let mut h = thread();
     h.greet("ann");
     h.send("ann", &json!({ "type": "session_sync", "cursor": "0" }));
@@ -210,7 +210,7 @@ fn a_snapshot_of_many_long_answers_stays_within_what_clients_accept() {
 }
 
 #[test]
-fn a_place_has_one_spelling_whichever_turn_spoke_last() {
+fn a_cursor_has_one_spelling_whichever_turn_spoke_last() {
     let mut h = thread_of(2);
     h.greet("ann");
     h.say("ann", "r1", "one");

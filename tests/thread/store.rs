@@ -58,7 +58,7 @@ fn a_message_that_was_stored_though_the_write_failed_is_known_when_it_is_sent_ag
 }
 
 #[test]
-fn an_end_that_cannot_be_stored_breaks_the_turn_off_with_what_the_journal_has() {
+fn an_end_that_cannot_be_stored_breaks_the_turn_off_with_the_journalled_text() {
     for was_applied in [false, true] {
         let mut h = thread();
         h.greet("ann");
@@ -77,7 +77,7 @@ fn an_end_that_cannot_be_stored_breaks_the_turn_off_with_what_the_journal_has() 
 }
 
 #[test]
-fn a_cancel_that_cannot_be_stored_aborts_the_agent_all_the_same() {
+fn a_cancel_that_cannot_be_stored_still_aborts_the_agent() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -126,7 +126,7 @@ fn a_read_that_fails_refuses_the_frame_and_nothing_else() {
 }
 
 #[test]
-fn a_frame_that_comes_while_the_store_fails_and_the_thread_wakes_is_handled_or_its_sender_is_told() {
+fn a_frame_during_a_store_failure_is_handled_after_the_wake_or_its_sender_is_told() {
     let failing_writes = (0..8).flat_map(|after| [1, 2].map(|times| (Some((after, times, false)), 0)));
     let failing_reads = (1..4).map(|times| (None, times));
     for (writes, reads) in failing_writes.chain(failing_reads) {
@@ -151,7 +151,7 @@ fn a_frame_that_comes_while_the_store_fails_and_the_thread_wakes_is_handled_or_i
 }
 
 #[test]
-fn who_connects_while_the_store_cannot_be_read_is_turned_away() {
+fn a_client_that_connects_while_the_store_cannot_be_read_is_turned_away() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");

@@ -69,7 +69,7 @@ fn text_for_a_crowd_is_gathered_for_as_long_as_its_last_frame_took() {
 }
 
 #[test]
-fn a_clock_that_is_set_keeps_no_text_from_a_crowd() {
+fn a_clock_that_is_set_does_not_delay_text_for_a_crowd() {
     for seconds in [30_i64, -3600] {
         let mut h = watched_by(COALESCE_MEASURED_SOCKETS);
         h.text("r1", "a");
@@ -90,7 +90,7 @@ fn a_thread_without_a_crowd_does_not_look_at_the_clock() {
 }
 
 #[test]
-fn text_that_comes_when_enough_was_gathered_takes_it_along() {
+fn gathered_text_is_sent_along_with_the_next_text_that_is_due() {
     let mut h = watched_by_100();
     h.text("r1", "a");
     h.frames("ann");
@@ -109,7 +109,7 @@ fn text_that_comes_when_enough_was_gathered_takes_it_along() {
 }
 
 #[test]
-fn what_one_read_brings_is_one_frame() {
+fn the_text_of_one_read_is_one_frame() {
     let mut h = running();
     h.agent("r1", vec![said("a"), said("b"), said("c")]);
     h.expect("ann", &[json!({ "type": "token", "token": "abc" })]);
@@ -155,7 +155,7 @@ fn an_answer_whose_end_was_announced_is_over_after_a_silence_and_its_call_is_clo
     h.agent("r1", vec![said("Hi"), ending()]);
     h.frames("ann");
     h.seen();
-    // What is no more of the answer, such as a comment, changes nothing.
+    // Data that is not part of the answer, such as a comment, changes nothing.
     h.wait(ENDING_MS - 1);
     h.agent("r1", vec![]);
     h.expect_nothing("ann");
@@ -169,7 +169,7 @@ fn an_answer_whose_end_was_announced_is_over_after_a_silence_and_its_call_is_clo
 }
 
 #[test]
-fn what_comes_behind_an_announced_end_prolongs_it_and_the_end_itself_is_waited_for_no_longer() {
+fn more_text_after_an_announced_end_prolongs_the_wait_and_the_end_itself_ends_it() {
     let mut h = running();
     h.agent("r1", vec![said("Hi"), ending()]);
     h.wait(ENDING_MS - 1);
@@ -187,7 +187,7 @@ fn what_comes_behind_an_announced_end_prolongs_it_and_the_end_itself_is_waited_f
 }
 
 #[test]
-fn an_agent_that_may_not_be_silent_for_long_and_announced_its_end_has_not_timed_out() {
+fn an_agent_that_announced_its_end_does_not_time_out() {
     let mut h = thread_with(Config { agent_idle_timeout_ms: ENDING_MS / 2, ..Config::default() });
     h.greet("ann");
     h.say("ann", "r1", "hello");
@@ -198,7 +198,7 @@ fn an_agent_that_may_not_be_silent_for_long_and_announced_its_end_has_not_timed_
 }
 
 #[test]
-fn an_agent_may_take_long_for_its_first_word_and_not_for_the_next() {
+fn an_agent_may_take_longer_for_its_first_word_than_for_the_next() {
     let config = Config::default();
     let mut h = running();
     h.wait(config.agent_first_token_timeout_ms - 1);
@@ -217,7 +217,7 @@ fn an_agent_may_take_long_for_its_first_word_and_not_for_the_next() {
 }
 
 #[test]
-fn signs_of_life_that_say_nothing_prolong_a_silence_only_so_far() {
+fn keep_alives_prolong_a_silence_only_up_to_a_limit() {
     let config = Config::default();
     for (first_ms, said, longest_ms) in [
         (config.agent_first_token_timeout_ms, false, config.agent_first_token_timeout_ms),
@@ -243,7 +243,7 @@ fn signs_of_life_that_say_nothing_prolong_a_silence_only_so_far() {
 }
 
 #[test]
-fn a_block_that_grows_is_no_silence_and_no_answer_takes_longer_than_a_turn_may() {
+fn a_growing_block_is_no_silence_but_the_turns_timeout_still_applies() {
     let config = Config::default();
     let mut h = running();
     let every_ms = config.agent_idle_timeout_ms - 1;

@@ -23,7 +23,7 @@ fn connected_comes_first_and_says_that_there_is_no_session_yet() {
 }
 
 #[test]
-fn a_turn_goes_from_its_message_over_its_text_to_its_end_for_all_sockets() {
+fn all_sockets_get_a_turns_message_text_and_end() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -45,7 +45,7 @@ fn a_turn_goes_from_its_message_over_its_text_to_its_end_for_all_sockets() {
 }
 
 #[test]
-fn the_commit_comes_before_the_frame_that_promises_it_and_the_agent_after() {
+fn the_commit_comes_before_its_frame_and_the_agents_call_after() {
     let mut h = thread();
     h.greet("ann");
     h.seen();
@@ -55,7 +55,7 @@ fn the_commit_comes_before_the_frame_that_promises_it_and_the_agent_after() {
 }
 
 #[test]
-fn blocks_stand_in_the_answer_where_they_came() {
+fn blocks_keep_their_place_in_the_answer() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "hello");
@@ -113,7 +113,7 @@ fn an_agent_that_is_silent_too_long_is_aborted_and_its_turn_fails() {
 }
 
 #[test]
-fn what_an_agent_delivers_after_the_end_is_not_heard() {
+fn deliveries_of_an_agent_after_the_end_are_ignored() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "hello");
@@ -125,7 +125,7 @@ fn what_an_agent_delivers_after_the_end_is_not_heard() {
 }
 
 #[test]
-fn an_agent_is_asked_the_finished_messages_before_its_own_and_never_a_neighbours() {
+fn an_agent_gets_the_finished_messages_before_its_own_and_never_those_of_a_concurrent_turn() {
     let mut h = thread_of(2);
     h.greet("ann");
     for (request_id, text) in [("r1", "first"), ("r2", "second"), ("r3", "third")] {
@@ -145,7 +145,7 @@ fn an_agent_is_asked_the_finished_messages_before_its_own_and_never_a_neighbours
 }
 
 #[test]
-fn a_question_whose_turn_failed_before_anything_was_said_is_not_handed_on() {
+fn a_question_whose_turn_failed_before_anything_was_said_is_not_given_to_agents() {
     let mut h = thread();
     h.greet("ann");
     let failures: [(&str, Vec<AgentEvent>); 8] = [
@@ -230,7 +230,7 @@ fn a_thread_id_that_names_another_thread_is_refused() {
 }
 
 #[test]
-fn a_frame_that_is_none_is_refused_and_the_socket_stays() {
+fn an_invalid_frame_is_refused_and_the_socket_stays() {
     let mut h = thread();
     h.greet("ann");
     for text in ["", "x", "[]", "{}", r#"{"type":"nonsense"}"#, r#"{"type":"message","content":""}"#] {
@@ -245,7 +245,7 @@ fn a_frame_that_is_none_is_refused_and_the_socket_stays() {
 }
 
 #[test]
-fn the_log_tells_of_a_turns_start_only_if_it_waited() {
+fn a_turns_start_is_logged_only_if_it_waited() {
     let mut h = thread();
     h.greet("ann");
     h.seen();
@@ -273,7 +273,7 @@ fn a_turn_that_is_over_soon_is_one_line_of_the_log_which_names_its_connection() 
 }
 
 #[test]
-fn a_turn_that_takes_longer_is_told_of_while_it_runs_also_if_its_agent_is_silent() {
+fn a_longer_turn_is_logged_while_it_runs_even_if_its_agent_is_silent() {
     for is_silent in [false, true] {
         let mut h = thread();
         h.greet("ann");

@@ -1,4 +1,4 @@
-//! A socket that does not show that it reads is closed, before what it does not read fills the memory.
+//! A socket that does not show that it reads is closed before its unread frames fill the memory.
 
 use bobbin::protocol::{Access, CloseCode, Identity};
 use bobbin::thread::{Config, Input};
@@ -11,7 +11,7 @@ const SOCKET: usize = 80_000;
 const ALL: usize = 640_000;
 
 #[test]
-fn a_socket_is_asked_after_so_many_bytes_and_again_after_as_many_more() {
+fn a_socket_is_sent_a_check_after_each_interval_of_bytes() {
     let mut h = thread();
     h.greet("ann");
     let (mut since, mut numbers) = (h.greeted, Vec::new());
@@ -39,7 +39,7 @@ fn a_socket_is_asked_after_so_many_bytes_and_again_after_as_many_more() {
 }
 
 #[test]
-fn who_answers_stays_and_who_does_not_is_closed_with_4429_and_resumes_without_a_loss() {
+fn a_client_that_answers_checks_stays_and_one_that_does_not_is_closed_with_4429_and_resumes_without_loss() {
     let mut h = thread();
     h.greet("reader");
     h.greet("idler");
@@ -67,7 +67,7 @@ fn who_answers_stays_and_who_does_not_is_closed_with_4429_and_resumes_without_a_
 }
 
 #[test]
-fn an_answer_counts_for_everything_before_its_check_and_any_other_number_for_nothing() {
+fn the_answer_to_a_check_covers_everything_before_it_and_any_other_number_nothing() {
     let mut h = thread();
     h.greet("ann");
     let mut numbers = Vec::new();
@@ -75,7 +75,7 @@ fn an_answer_counts_for_everything_before_its_check_and_any_other_number_for_not
         h.tell(1_000);
         numbers.extend(h.take("ann").iter().filter_map(check));
     }
-    // The last but one: what came since is owed, and no more.
+    // This is the last check but one: only later bytes are owed.
     h.answer("ann", &[numbers[5]]);
     h.answer("ann", &[numbers[2], 0, 7, numbers[5] + 1]);
     for _ in 0..(SOCKET - 2 * CHECK) / 1_200 {
@@ -107,7 +107,7 @@ fn an_answer_without_its_number_is_refused_and_says_what_is_missing() {
 }
 
 #[test]
-fn what_a_socket_owes_is_kept_while_the_thread_sleeps() {
+fn the_bytes_that_a_socket_owes_survive_hibernation() {
     let mut h = thread();
     h.greet("ann");
     let mut rounds = 0;
@@ -121,7 +121,7 @@ fn what_a_socket_owes_is_kept_while_the_thread_sleeps() {
 }
 
 #[test]
-fn a_check_from_before_a_sleep_is_answered_after_it() {
+fn a_check_from_before_hibernation_can_be_answered_after_it() {
     let mut h = thread();
     h.greet("ann");
     for _ in 0..200 {
@@ -136,7 +136,7 @@ fn a_check_from_before_a_sleep_is_answered_after_it() {
 }
 
 #[test]
-fn all_together_may_owe_so_much_and_then_those_that_owe_most_are_closed() {
+fn the_bytes_that_all_owe_are_limited_and_those_that_owe_most_are_closed() {
     let mut h = thread();
     h.greet("reader");
     let idlers: Vec<String> = (0..40).map(|number| format!("idler{number}")).collect();
@@ -157,13 +157,13 @@ fn all_together_may_owe_so_much_and_then_those_that_owe_most_are_closed() {
 }
 
 #[test]
-fn what_closed_sockets_owe_counts_until_their_end_is_reported() {
+fn the_bytes_that_closed_sockets_owe_count_until_their_end_is_reported() {
     let mut closed_after = Vec::new();
     for is_reported in [true, false] {
         let mut h = thread();
         h.greet("reader");
         let mut rounds = 0;
-        // One idler after the other, each of which is cut at what a socket may owe.
+        // Idle sockets come one after the other, and each is cut off at the limit for one socket.
         for idler in 0..12 {
             let name = format!("idler{idler}");
             h.greet(&name);
@@ -179,7 +179,7 @@ fn what_closed_sockets_owe_counts_until_their_end_is_reported() {
         }
         closed_after.push(rounds);
         assert!(h.h.is_open("reader"), "who reads stays");
-        // No report is waited for without end.
+        // The report is not waited for forever.
         h.h.host.now += 30_000;
         h.greet("late");
         for _ in 0..40 {
@@ -191,7 +191,7 @@ fn what_closed_sockets_owe_counts_until_their_end_is_reported() {
 }
 
 #[test]
-fn a_thread_with_many_readers_is_not_full_of_what_they_were_just_sent() {
+fn many_sockets_that_read_do_not_exhaust_the_limit() {
     let mut h = thread();
     let readers: Vec<String> = (0..100).map(|number| format!("reader{number}")).collect();
     for reader in &readers {
@@ -208,7 +208,7 @@ fn a_thread_with_many_readers_is_not_full_of_what_they_were_just_sent() {
 }
 
 #[test]
-fn who_has_much_to_read_is_refused_more_and_not_closed_for_asking() {
+fn a_client_with_much_to_read_is_refused_more_and_not_closed_for_asking() {
     let mut h = thread();
     h.greet("ann");
     for _ in 0..45 {
@@ -245,7 +245,7 @@ fn a_viewer_answers_checks_too() {
 }
 
 #[test]
-fn answers_to_checks_use_up_nothing_and_the_same_again_counts_as_a_frame() {
+fn answers_to_checks_use_up_no_allowance_and_a_repeated_one_counts_as_a_frame() {
     let mut h = thread_with_frames(20);
     let tabs: Vec<String> = (0..10).map(|number| format!("tab{number}")).collect();
     for tab in &tabs {
@@ -293,7 +293,7 @@ fn thread() -> Told {
     thread_with_frames(1_000_000)
 }
 
-/// In which a subject may send so many frames a minute.
+/// Returns a thread whose subjects may send this many frames a minute.
 fn thread_with_frames(frames: u64) -> Told {
     let config = Config {
         messages_per_minute: frames / 5,
@@ -316,7 +316,7 @@ impl Told {
         self.greeted = self.h.frames(name).iter().map(|frame| frame.to_string().len()).sum();
     }
 
-    /// A change of the session of about so many bytes goes to all.
+    /// Changes the session so that about this many bytes go to all.
     fn tell(&mut self, bytes: usize) {
         self.times += 1;
         let title =

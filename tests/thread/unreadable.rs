@@ -1,4 +1,4 @@
-//! What stands in the store and cannot be read costs itself and nothing else.
+//! Unreadable data in the store costs only itself.
 
 use bobbin::protocol::Role;
 use bobbin::protocol::limits::GUARD_MS;
@@ -27,7 +27,7 @@ fn a_message_that_cannot_be_read_any_more_is_still_known_when_it_is_sent_again()
 }
 
 #[test]
-fn a_turn_whose_message_cannot_be_read_when_it_starts_fails_and_asks_nobody() {
+fn a_turn_whose_message_cannot_be_read_when_it_starts_fails_and_calls_no_agent() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -43,7 +43,7 @@ fn a_turn_whose_message_cannot_be_read_when_it_starts_fails_and_asks_nobody() {
 }
 
 #[test]
-fn an_agent_is_not_told_of_turns_whose_message_cannot_be_read() {
+fn an_agent_is_not_given_turns_with_an_unreadable_message() {
     let mut h = thread();
     h.greet("ann");
     for id in ["r1", "r2"] {
@@ -64,7 +64,7 @@ fn an_agent_is_not_told_of_turns_whose_message_cannot_be_read() {
 }
 
 #[test]
-fn every_turn_ends_though_it_cannot_be_read_which_of_them_were_open() {
+fn every_turn_ends_even_if_the_list_of_open_turns_cannot_be_read() {
     let mut h = thread_of(2);
     h.greet("ann");
     h.say("ann", "r0", "over");
@@ -72,7 +72,7 @@ fn every_turn_ends_though_it_cannot_be_read_which_of_them_were_open() {
     for id in ["r1", "r2", "r3"] {
         h.say("ann", id, id);
     }
-    // A checkpoint that names them.
+    // This writes a checkpoint that names them.
     h.send("ann", &json!({ "type": "session_update", "title": "t" }));
     h.host.store.spoilt.push(Spoilt::Checkpoint { column: "open" });
     h.host.crash(false);
@@ -86,7 +86,7 @@ fn every_turn_ends_though_it_cannot_be_read_which_of_them_were_open() {
     assert_eq!(ended, ["r0", "r1", "r2", "r3"]);
 }
 
-/// The text of a stored message.
+/// Spoils the text of a stored message.
 fn spoil(h: &mut Harness, request_id: &str) {
     let seq = h.turn(request_id);
     h.host.store.spoilt.push(Spoilt::Record { seq, column: "content" });

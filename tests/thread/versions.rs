@@ -1,4 +1,4 @@
-//! A message is written anew, a question answered once more, a version chosen.
+//! Versions: a message is rewritten, a question answered again, a version selected.
 
 use bobbin::protocol::to_json;
 use bobbin::thread::Config;
@@ -33,12 +33,12 @@ fn an_edit_brings_the_path_to_before_the_message_and_then_the_new_one() {
     assert_eq!(history[1]["parentId"], json!(q1));
     assert_eq!(h.session()["messageCount"], 4);
     assert_eq!(h.session()["totalTokens"], 36);
-    // What left the path is there all the same.
+    // The messages that left the path are still stored.
     assert!(h.host.store.records.values().any(|record| record.message_id == a2));
 }
 
 #[test]
-fn the_agent_sees_the_path_and_nothing_else() {
+fn the_agent_sees_only_the_path() {
     let mut h = thread();
     h.greet("ann");
     h.talk("ann", "r1", "one", "first");
@@ -54,7 +54,7 @@ fn the_agent_sees_the_path_and_nothing_else() {
 }
 
 #[test]
-fn an_edit_of_the_first_message_begins_anew() {
+fn an_edit_of_the_first_message_begins_a_new_path() {
     let mut h = thread();
     h.greet("ann");
     let (q1, _) = h.talk("ann", "r1", "one", "first");
@@ -103,7 +103,7 @@ fn another_answer_follows_the_same_question() {
 }
 
 #[test]
-fn a_failed_answer_is_retried_and_the_model_told_the_question_once() {
+fn a_failed_answer_is_retried_and_the_model_gets_the_question_once() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -112,7 +112,7 @@ fn a_failed_answer_is_retried_and_the_model_told_the_question_once() {
     h.regenerate("ann", "r2", "r1");
     assert_eq!(asked(&mut h), ["one"]);
     h.agent("r2", vec![failed()]);
-    // By the turn that has failed last, or by the question's own.
+    // The question can be named by its last failed turn, or by its own.
     h.regenerate("ann", "r3", "r2");
     h.answer("r3", "there");
     assert_eq!(texts(&h.history("ann")), ["one", "there"]);
@@ -143,7 +143,7 @@ fn a_turn_that_runs_is_ended_by_another_answer_to_its_question() {
 }
 
 #[test]
-fn an_edit_ends_what_is_queued_behind_it_in_order() {
+fn an_edit_ends_the_turns_queued_after_it_in_order() {
     let mut h = thread();
     h.greet("ann");
     let q1 = h.say_it("ann", "r1", "one");
@@ -169,9 +169,9 @@ fn an_edit_ends_what_is_queued_behind_it_in_order() {
     assert_eq!(h.session()["messageCount"], 4);
 }
 
-/// The answer of the turn before stands behind the message, in the log and in every list.
+/// The answer of the earlier turn comes after the message, in the log and in every list.
 #[test]
-fn what_ended_behind_the_message_that_is_left_stays_on_the_path() {
+fn an_answer_that_ended_after_the_replaced_message_stays_on_the_path() {
     let mut h = thread();
     h.greet("ann");
     let q1 = h.say_it("ann", "r1", "one");
@@ -201,7 +201,7 @@ fn what_ended_behind_the_message_that_is_left_stays_on_the_path() {
 }
 
 #[test]
-fn turns_before_that_point_go_on() {
+fn turns_before_a_replaced_message_go_on() {
     let mut h = thread_of(3);
     h.greet("ann");
     let q1 = h.say_it("ann", "r1", "one");
@@ -213,7 +213,7 @@ fn turns_before_that_point_go_on() {
     h.answer("r3", "third");
     h.finish("r1");
     assert_eq!(texts(&h.history("ann")), ["one", "two anew", "third", "begun"]);
-    // Its answer belongs to the other version, too.
+    // Its answer also belongs to the other version.
     h.select("ann", &q2);
     assert_eq!(texts(&h.history("ann")), ["one", "two", "gone", "begun"]);
     assert_eq!(h.session()["messageCount"], 4);
@@ -224,7 +224,7 @@ fn turns_before_that_point_go_on() {
 }
 
 #[test]
-fn the_newest_of_several_versions_is_chosen_behind_a_message() {
+fn selecting_a_message_follows_the_newest_version_after_it() {
     let mut h = thread();
     h.greet("ann");
     let (q1, a1) = h.talk("ann", "r1", "one", "first");
@@ -252,7 +252,7 @@ fn the_newest_of_several_versions_is_chosen_behind_a_message() {
 }
 
 #[test]
-fn who_chooses_what_is_shown_is_answered_alone() {
+fn selecting_the_current_path_is_answered_only_to_its_sender() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -271,7 +271,7 @@ fn who_chooses_what_is_shown_is_answered_alone() {
 }
 
 #[test]
-fn what_is_unknown_or_elsewhere_is_refused_in_words() {
+fn an_unknown_message_or_one_on_another_path_is_refused() {
     let mut h = thread();
     h.greet("ann");
     h.regenerate("ann", "r9", "r1");
@@ -329,7 +329,7 @@ fn the_same_frame_again_starts_nothing() {
     h.expect("ann", &[json!({ "type": "user_message", "requestId": "r3" })]);
     h.say("ann", "r3", "three");
     h.expect_last_refused("ann", "DUPLICATE_REQUEST");
-    // What has left the path meanwhile is told, and taken away again.
+    // Messages that have left the path in the meantime are sent, and then removed again.
     h.answer("r3", "third");
     h.edit("ann", "r4", "r3", "four");
     let frames = h.frames("ann");
@@ -359,7 +359,7 @@ fn of_two_edits_of_one_message_the_second_is_a_conflict_if_it_saw_the_first_vers
 }
 
 #[test]
-fn who_was_away_is_told_as_it_happened() {
+fn a_client_that_was_away_is_sent_the_events_in_order() {
     let mut h = thread();
     h.greet("ann");
     h.greet("bob");
@@ -386,7 +386,7 @@ fn who_was_away_is_told_as_it_happened() {
 }
 
 #[test]
-fn who_was_cut_off_between_the_branch_and_the_message_lacks_the_message_alone() {
+fn a_client_that_was_cut_off_between_the_branch_and_the_message_lacks_only_the_message() {
     let mut h = thread();
     h.greet("ann");
     h.talk("ann", "r1", "one", "first");
@@ -404,7 +404,7 @@ fn who_was_cut_off_between_the_branch_and_the_message_lacks_the_message_alone() 
 }
 
 #[test]
-fn more_than_a_frame_holds_is_a_snapshot() {
+fn a_branch_that_is_too_large_for_a_frame_becomes_a_snapshot() {
     let mut h = thread();
     h.greet("ann");
     let (q1, _) = h.talk("ann", "r1", "one", "first");
@@ -429,7 +429,7 @@ fn more_than_a_frame_holds_is_a_snapshot() {
 }
 
 #[test]
-fn a_crash_leaves_either_path_whole() {
+fn a_crash_leaves_one_complete_path() {
     for after in 0..14 {
         let mut h = thread();
         h.greet("ann");
@@ -455,7 +455,7 @@ fn a_crash_leaves_either_path_whole() {
 }
 
 #[test]
-fn a_waiting_turn_leaves_with_its_question_and_one_before_it_waits_on() {
+fn a_waiting_turn_ends_with_its_question_and_an_earlier_one_waits_on() {
     let mut h = thread_with(Config { messages_per_minute: 1_000_000, ..Config::default() });
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -485,7 +485,7 @@ fn a_waiting_turn_leaves_with_its_question_and_one_before_it_waits_on() {
 }
 
 #[test]
-fn d1_is_given_the_path_with_the_session() {
+fn d1_gets_the_path_with_the_session() {
     let mut h = thread();
     h.greet("ann");
     let (q1, _) = h.talk("ann", "r1", "one", "first");
@@ -508,7 +508,7 @@ fn texts(messages: &[Value]) -> Vec<String> {
     messages.iter().map(|message| message["content"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What the agent that was called last was asked.
+/// Returns the messages of the last request to an agent.
 fn asked(h: &mut Harness) -> Vec<String> {
     let asked = h.seen().into_iter().rev().find_map(|seen| match seen {
         Seen::Started { request, .. } => Some(request.messages),
@@ -547,7 +547,7 @@ impl Harness {
         self.agent(request_id, vec![said(text), finished()]);
     }
 
-    /// The ids of a question and its answer.
+    /// Makes a turn and returns the ids of the question and the answer.
     pub fn talk(&mut self, name: &str, request_id: &str, text: &str, answer: &str) -> (String, String) {
         let question = self.say_it(name, request_id, text);
         self.answer(request_id, answer);
@@ -562,7 +562,7 @@ impl Harness {
         self.agent(request_id, vec![bobbin::agent::AgentEvent::Block(block), finished()]);
     }
 
-    /// The path's messages, as a newcomer is sent them.
+    /// Returns the path's messages, as a new client is sent them.
     pub fn history(&mut self, _: &str) -> Vec<Value> {
         self.join("somebody");
         let frames = self.frames("somebody");

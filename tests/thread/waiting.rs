@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, cursor_of, finished, said, thread, thread_of, thread_with, tokens};
 use crate::support::{Host, Seen, Sudden};
 
-/// A call, with these fields beside its id.
+/// Returns a call with these fields beside its id.
 fn call(id: &str, fields: &Value) -> AgentEvent {
     let mut block = json!({ "type": "tool_use", "id": id, "name": "look", "input": { "at": 1 } });
     for (name, value) in fields.as_object().unwrap() {
@@ -39,7 +39,7 @@ fn refused(code: &str) -> Value {
     json!({ "type": "error", "cursor": null, "error": { "code": code, "retryable": false } })
 }
 
-/// Ann has asked, and her agent waits for what these calls need.
+/// Ann has asked something, and the turn waits for answers to these calls.
 fn waiting_of(mut h: Harness, calls: Vec<AgentEvent>) -> Harness {
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -57,7 +57,7 @@ fn waiting(calls: Vec<AgentEvent>) -> Harness {
     waiting_of(thread(), calls)
 }
 
-/// What the agent of `r1` was given, each time that it was called since the last look.
+/// Returns the requests to the agent of `r1` since the last call.
 fn asked(h: &mut Harness) -> Vec<Value> {
     let content = |seen| match seen {
         Seen::Started { request, .. } if request.request_id == "r1" => {
@@ -88,7 +88,7 @@ fn ends(h: &Harness) -> Vec<String> {
     h.host.store.records.values().filter_map(|record| status(&record.kind)).collect()
 }
 
-/// Runs what happens with a crash after each number of outputs, then looks at what came of it.
+/// Runs a scenario with a crash after each number of outputs, then checks the result.
 fn wherever_it_crashes(
     before: impl Fn() -> Harness,
     happens: impl Fn(&mut Harness),
@@ -186,7 +186,7 @@ fn of_a_decision_and_a_cancel_whichever_is_first_counts() {
 }
 
 #[test]
-fn what_is_answered_while_the_agent_still_speaks_is_taken_and_the_next_round_needs_no_waiting() {
+fn an_answer_while_the_agent_still_speaks_is_accepted_and_the_next_round_begins_at_once() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -206,7 +206,7 @@ fn what_is_answered_while_the_agent_still_speaks_is_taken_and_the_next_round_nee
 }
 
 #[test]
-fn a_result_that_comes_while_a_thought_grows_stands_before_it() {
+fn a_result_that_comes_while_a_thought_grows_is_placed_before_it() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -242,7 +242,7 @@ fn the_same_answer_again_does_nothing() {
 }
 
 #[test]
-fn an_answer_that_means_nothing_is_refused_in_words() {
+fn a_meaningless_answer_to_a_call_is_refused() {
     let mut h = waiting(vec![asking("c1"), at_client("c2"), call("c3", &json!({}))]);
     let both = call("c4", &json!({ "output": "client", "approval": { "state": "requested" } }));
     for (frame, code) in [
@@ -280,7 +280,7 @@ fn an_answer_that_means_nothing_is_refused_in_words() {
 }
 
 #[test]
-fn an_output_that_does_not_fit_the_answer_is_refused_and_another_taken() {
+fn an_output_that_is_too_large_for_the_answer_is_refused_and_a_smaller_one_accepted() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -320,7 +320,7 @@ fn a_second_round_may_wait_again_and_reuse_an_id() {
 }
 
 #[test]
-fn a_new_message_takes_the_place_of_a_turn_that_waits_behind_those_that_are_queued() {
+fn a_new_message_replaces_a_waiting_turn_and_runs_after_those_queued() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -369,7 +369,7 @@ fn a_message_with_the_results_completes_the_turn_that_waited_for_them() {
 }
 
 #[test]
-fn turns_that_wait_count_among_those_that_may() {
+fn waiting_turns_count_towards_the_queues_limit() {
     let mut h = thread_of(4);
     h.greet("ann");
     for n in 0..QUEUED_TURNS_MAX {
@@ -395,7 +395,7 @@ fn turns_that_wait_count_among_those_that_may() {
 }
 
 #[test]
-fn a_turn_that_has_waited_goes_before_those_that_are_queued() {
+fn a_turn_that_has_waited_runs_before_queued_ones() {
     let mut h = waiting_of(thread_of(2), vec![asking("c1")]);
     for request_id in ["r2", "r3", "r4"] {
         h.say("ann", request_id, "hello");
@@ -410,7 +410,7 @@ fn a_turn_that_has_waited_goes_before_those_that_are_queued() {
 }
 
 #[test]
-fn the_permission_mode_decides_what_it_may() {
+fn the_permission_mode_decides_the_approvals_it_covers() {
     let kinds = ["read", "edit", "execute"];
     for (mode, said) in [
         ("default", ["requested", "requested", "requested"]),
@@ -439,7 +439,7 @@ fn the_permission_mode_decides_what_it_may() {
 }
 
 #[test]
-fn a_change_of_the_mode_decides_what_is_open_and_no_output() {
+fn a_change_of_the_mode_decides_open_approvals_and_no_outputs() {
     let mut h = waiting(vec![asking("c1"), at_client("c2")]);
     h.send("ann", &json!({ "type": "session_update", "permissionMode": "bypassPermissions" }));
     h.expect("ann", &[json!({ "type": "tool_decided", "toolUseId": "c1", "approved": true, "by": "mode" })]);
@@ -452,7 +452,7 @@ fn a_change_of_the_mode_decides_what_is_open_and_no_output() {
 }
 
 #[test]
-fn a_mode_that_was_changed_right_before_a_crash_decides_all_the_same() {
+fn a_mode_that_was_changed_right_before_a_crash_still_decides() {
     wherever_it_crashes(
         || waiting(vec![asking("c1"), asking("c2")]),
         |h| h.send("ann", &json!({ "type": "session_update", "permissionMode": "bypassPermissions" })),
@@ -467,7 +467,7 @@ fn a_mode_that_was_changed_right_before_a_crash_decides_all_the_same() {
 }
 
 #[test]
-fn a_viewer_decides_nothing_and_who_decides_is_named() {
+fn a_viewer_may_not_decide_and_the_subject_that_decides_is_named() {
     let mut h = thread();
     h.join_with_token("ann", None);
     h.say("ann", "r1", "one");
@@ -490,7 +490,7 @@ fn a_viewer_decides_nothing_and_who_decides_is_named() {
 }
 
 #[test]
-fn who_comes_by_http_may_do_the_same_and_is_told_the_same() {
+fn http_requests_can_answer_calls_with_the_same_results_as_frames() {
     let mut h = thread();
     h.join_with_token("ann", None);
     h.say("ann", "r1", "one");
@@ -540,7 +540,7 @@ fn a_turn_that_waits_a_day_costs_its_own_rows_and_nothing_else() {
     h.send("ann", &frame);
     let frames = h.expect("ann", &[json!({ "type": "tool_decided" })]);
     assert_eq!(frames[0]["cursor"].as_str().unwrap().split('.').count(), 2, "it names no turn");
-    // The decision and its place in an index, the start, the journal.
+    // The rows are the decision and its place in an index, the start, and the journal.
     assert_eq!(h.rows_written(), rows + 4);
     h.agent("r1", vec![said("x"), finished()]);
     let end = h.frames("ann").into_iter().find(|frame| frame["type"] == "final").unwrap();
@@ -564,7 +564,7 @@ fn a_token_that_expires_while_it_waits_closes_its_socket_and_the_turn_waits_on()
 }
 
 #[test]
-fn a_deletion_ends_what_waits() {
+fn a_deletion_ends_waiting_turns() {
     let mut h = waiting(vec![asking("c1")]);
     h.host.request(&Identity::anyone(), Request::Delete).unwrap();
     h.deliver();
@@ -576,7 +576,7 @@ fn a_deletion_ends_what_waits() {
 }
 
 #[test]
-fn with_d1_away_a_turn_waits_and_goes_on_all_the_same() {
+fn while_d1_is_down_a_turn_still_waits_and_goes_on() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -591,7 +591,7 @@ fn with_d1_away_a_turn_waits_and_goes_on_all_the_same() {
 }
 
 #[test]
-fn that_a_turn_waits_is_delivered_at_once() {
+fn the_waiting_of_a_turn_is_delivered_at_once() {
     let mut h = waiting(vec![asking("c0")]);
     h.send("ann", &decision("c0", true));
     h.finish("r1");
@@ -607,7 +607,7 @@ fn that_a_turn_waits_is_delivered_at_once() {
 }
 
 #[test]
-fn its_answer_stands_in_flight_and_not_among_the_messages() {
+fn the_answer_of_a_waiting_turn_is_in_flight_and_not_among_the_messages() {
     let mut h = waiting(vec![asking("c1")]);
     h.join("bob");
     let frames = h.frames("bob");
@@ -621,7 +621,7 @@ fn its_answer_stands_in_flight_and_not_among_the_messages() {
 }
 
 #[test]
-fn who_was_away_is_sent_what_was_missed_across_waiting_and_rounds() {
+fn a_client_that_was_away_is_sent_everything_it_missed_across_waiting_and_rounds() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -650,16 +650,17 @@ fn who_was_away_is_sent_what_was_missed_across_waiting_and_rounds() {
         let missed = frames.iter().filter(|frame| frame["type"] == "waiting").count();
         assert_eq!(missed, usize::from(n < 3), "place {n}: {frames:?}");
     }
-    // Who missed a decision alone is sent that alone.
+    // A client that missed only a decision is sent only that.
     h.resume("bob", &places[4]);
     let frames = h.frames("bob");
     let decided = frames.iter().find(|frame| frame["type"] == "tool_decided").unwrap();
     assert_eq!((&decided["toolUseId"], &decided["approved"]), (&json!("c3"), &json!(false)));
 }
 
-/// A client that is cut off in a catch-up, behind a decision that it was not sent, is sent all that it lacks.
+/// A client that is cut off in a catch-up after a decision that it was not sent gets everything it lacks
+/// later.
 #[test]
-fn whoever_is_cut_off_behind_a_decision_that_it_was_not_sent_lacks_nothing_later() {
+fn a_client_cut_off_after_a_decision_that_it_was_not_sent_lacks_nothing_later() {
     let mut h = waiting_of(thread_of(2), vec![at_client("c1")]);
     h.send("ann", &output("c1", &json!(1)));
     let place = cursor_of(&h.frames("ann"));
@@ -684,7 +685,7 @@ fn whoever_is_cut_off_behind_a_decision_that_it_was_not_sent_lacks_nothing_later
 }
 
 #[test]
-fn a_turn_that_waits_survives_a_crash_with_all_that_was_said() {
+fn a_waiting_turn_survives_a_crash_with_all_answers_to_its_calls() {
     let mut h = waiting(vec![asking("c1"), at_client("c2"), asking("c3")]);
     h.send("ann", &decision("c1", true));
     h.send("ann", &output("c2", &json!({ "a": 1 })));
@@ -731,7 +732,7 @@ fn wherever_the_object_dies_a_turn_waits_or_is_interrupted_and_ends_once() {
 }
 
 #[test]
-fn wherever_the_object_dies_a_decision_is_kept_or_was_never_taken() {
+fn wherever_the_object_dies_a_decision_is_stored_or_was_never_accepted() {
     wherever_it_crashes(
         || waiting(vec![asking("c1")]),
         |h| h.send("ann", &decision("c1", true)),
@@ -739,9 +740,9 @@ fn wherever_the_object_dies_a_decision_is_kept_or_was_never_taken() {
             let is_kept =
                 h.host.store.records.values().any(|record| matches!(record.kind, RecordKind::Decision(_)));
             match (is_kept, ends(h).as_slice()) {
-                // It was never taken.
+                // The decision was lost.
                 (false, []) => assert_eq!(state(h), "waiting"),
-                // Its agent is called, by whichever object.
+                // The agent is called, by the old object or the new one.
                 (true, []) => assert_eq!(h.host.agents.len(), 1),
                 (true, [end]) => {
                     assert_eq!(end, "interrupted");
@@ -757,7 +758,7 @@ fn wherever_the_object_dies_a_decision_is_kept_or_was_never_taken() {
 }
 
 #[test]
-fn a_decision_that_is_taken_while_the_agent_speaks_outlives_a_crash_with_its_call() {
+fn a_decision_while_the_agent_speaks_survives_a_crash_with_its_call() {
     wherever_it_crashes(
         || {
             let mut h = thread();
@@ -790,7 +791,7 @@ fn a_decision_that_is_taken_while_the_agent_speaks_outlives_a_crash_with_its_cal
 }
 
 #[test]
-fn a_message_that_takes_the_place_of_a_turn_ends_it_once_wherever_the_object_dies() {
+fn a_message_that_replaces_a_turn_ends_it_once_wherever_the_object_dies() {
     wherever_it_crashes(
         || waiting(vec![asking("c1")]),
         |h| h.say("ann", "r2", "two"),
@@ -803,7 +804,7 @@ fn a_message_that_takes_the_place_of_a_turn_ends_it_once_wherever_the_object_die
 }
 
 #[test]
-fn where_calls_cannot_be_marked_each_is_the_clients_if_the_worker_says_so() {
+fn if_calls_cannot_be_marked_all_are_the_clients_when_the_worker_is_set_so() {
     let config = Config { waits_for_tools: true, ..Config::default() };
     let mut h = Harness::of(Host::new(config, 1));
     h.greet("ann");
@@ -827,7 +828,7 @@ fn where_calls_cannot_be_marked_each_is_the_clients_if_the_worker_says_so() {
 }
 
 #[test]
-fn calls_that_only_their_end_tells_to_be_the_clients_are_named_by_waiting_alone() {
+fn calls_that_turn_out_to_be_the_clients_at_the_end_are_named_only_by_waiting() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -844,7 +845,7 @@ fn calls_that_only_their_end_tells_to_be_the_clients_are_named_by_waiting_alone(
 }
 
 #[test]
-fn an_agent_that_calls_tools_without_end_fails_in_words() {
+fn an_agent_that_calls_tools_endlessly_fails() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");
@@ -860,7 +861,7 @@ fn an_agent_that_calls_tools_without_end_fails_in_words() {
 }
 
 #[test]
-fn what_waits_is_cancelled_with_all_and_its_socketless_thread_sleeps() {
+fn a_waiting_turn_is_cancelled_with_all_others_and_its_thread_sleeps() {
     let mut h =
         waiting_of(thread_with(Config { concurrent_turns: 3, ..Config::default() }), vec![asking("c1")]);
     h.say("ann", "r2", "two");
@@ -871,7 +872,7 @@ fn what_waits_is_cancelled_with_all_and_its_socketless_thread_sleeps() {
 }
 
 #[test]
-fn who_holds_the_last_event_is_up_to_date_though_the_agent_goes_on_since() {
+fn a_client_with_the_last_event_is_up_to_date_even_if_the_agent_goes_on() {
     let mut h = waiting(vec![at_client("c1")]);
     h.send("ann", &output("c1", &json!("blue")));
     let last = cursor_of(&h.frames("ann"));
@@ -888,7 +889,7 @@ fn who_holds_the_last_event_is_up_to_date_though_the_agent_goes_on_since() {
 }
 
 #[test]
-fn where_the_end_of_one_that_waits_is_stored_and_the_next_is_not_an_alarm_is_near() {
+fn if_the_end_of_a_waiting_turn_is_stored_and_the_next_is_not_an_alarm_is_set() {
     let mut h = thread();
     h.greet("ann");
     h.say("ann", "r1", "one");

@@ -76,7 +76,7 @@ test("an appended answer waits for the running turn and the turns before it, and
   assert.deepEqual(ends, ["r1", "r2", "a1", "r3"]);
 });
 
-test("an answer appended while a turn waits for people is shown at once, and the turn goes on waiting", async () => {
+test("an answer appended while a turn waits for people is shown at once, and the turn keeps waiting", async () => {
   const { id, client } = await waiting();
   await append(id, "a1", "By the way.");
   await client.next(endOf("a1"));

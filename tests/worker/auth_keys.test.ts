@@ -71,7 +71,7 @@ test("a token cannot bring the key that verifies it", async () => {
   assert.equal(issuer.asked, 1);
 });
 
-const unfit: Record<string, (signer: Signer) => object> = {
+const unusableKeys: Record<string, (signer: Signer) => object> = {
   "is for encryption": ({ jwk }) => ({ ...jwk, use: "enc" }),
   "has another algorithm": ({ jwk }) => ({ ...jwk, alg: "RS512" }),
   "is not for verifying": ({ jwk }) => ({ ...jwk, key_ops: ["encrypt", "wrapKey"] }),
@@ -81,7 +81,7 @@ const unfit: Record<string, (signer: Signer) => object> = {
   "lacks its kind": ({ jwk: { kty: _, ...rest } }) => rest,
 };
 
-for (const [what, made] of Object.entries(unfit)) {
+for (const [what, made] of Object.entries(unusableKeys)) {
   test(`a key in the set that ${what} verifies no token`, async () => {
     const { statusOf } = await closed([made(rsa)]);
     assert.equal(await statusOf(signedBy(rsa, claims())), 401);

@@ -17,7 +17,7 @@ test("a ticket opens one socket as its subject, and the second is closed with 44
   await client.join();
   client.say("r1", "hello");
   assert.equal((await client.next("user_message"))["message"].author, "ann");
-  for (const _ of [1, 2]) await assertShut(await withTicket(id, ticket));
+  for (const _ of [1, 2]) await assertRejected(await withTicket(id, ticket));
 });
 
 test("twenty upgrades with one ticket at once: exactly one succeeds", async () => {
@@ -31,7 +31,7 @@ test("twenty upgrades with one ticket at once: exactly one succeeds", async () =
 test("a ticket of another session is closed with 4401, and stays valid for its own session", async () => {
   const [here, there] = [freshId(), freshId()];
   const ticket = await ticketOf(here);
-  await assertShut(await withTicket(there, ticket));
+  await assertRejected(await withTicket(there, ticket));
   await (await withTicket(here, ticket)).join();
 });
 
@@ -134,7 +134,7 @@ test("tickets never appear in a log", async () => {
   const id = freshId();
   const [used, wrong] = [await ticketOf(id), "f".repeat(32)];
   await (await withTicket(id, used)).join();
-  await assertShut(await withTicket(id, wrong));
+  await assertRejected(await withTicket(id, wrong));
   await bobbin.logged([id]);
   const logged = bobbin.logs.map((log) => log.message).join("\n");
   assert.ok( !logged.includes(used) && !logged.includes(wrong));
@@ -153,7 +153,7 @@ const ticketOf = async (...args: Parameters<typeof issued>): Promise<string> => 
 
 const withTicket = (id: string, ticket: string): Promise<Client> => bobbin.connect(id, { ...page, query: { ticket } });
 
-async function assertShut(client: Client): Promise<void> {
+async function assertRejected(client: Client): Promise<void> {
   assert.equal((await client.closed).code, 4401);
   assert.deepEqual(client.all, []);
 }

@@ -47,8 +47,8 @@ test("a deletion in the middle of a turn aborts the call to the model and ends t
   assert.ok(!upstream.calls.some(({ body }) => body.messages.at(-1).content.includes("and then?")), "a waiting turn was started");
 });
 
-const absences: Fault[] = ["fail", "late"];
-for (const fault of absences) {
+const outages: Fault[] = ["fail", "late"];
+for (const fault of outages) {
   test(`a deletion while D1 is away (${fault}) is answered, and carried out when D1 is back even if nobody connects`, { timeout: 90_000 }, async (t) => {
     t.after(() => setFault(bobbin, "none"));
     const { id } = await spoken();

@@ -23,9 +23,9 @@ for (const [what, fault, end] of [
     await inject(bobbin, id, fault);
     if (fault.on === "transaction") call.finish().done();
     await eventually(async () => (await seen(bobbin, id)).failed > 0, "the fault");
-    assert.equal((await assertLetGo(id, poster)).type, end);
+    assert.equal((await assertCutOff(id, poster)).type, end);
     assert.equal((await reader.next("snapshot"))["reason"], "reset");
-    await assertGoesOn(id, reader);
+    await assertContinues(id, reader);
   });
 }
 
@@ -34,10 +34,10 @@ test("when a thread panics in mid-answer, a reader of the turn is cut off and po
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   const { status } = await bobbin.fetch(`/sessions/${id}/ticket`, { method: "POST" });
   assert.equal(status, 500);
-  assert.equal((await assertLetGo(id, poster))["error"].code, "INTERRUPTED");
+  assert.equal((await assertCutOff(id, poster))["error"].code, "INTERRUPTED");
   assert.equal((await reader.next("snapshot"))["reason"], "reset");
   await reader.next(endOf("r1"));
-  await assertGoesOn(id, reader);
+  await assertContinues(id, reader);
 });
 
 test("when a thread cannot be started again, every response ends with 1011 as its last event, and a reader that reconnects works", async () => {
@@ -49,7 +49,7 @@ test("when a thread cannot be started again, every response ends with 1011 as it
     assert.deepEqual([type, code], ["closed", 1011]);
   }
   const back = await follow(bobbin.url, id, { last: reader.lastId as string });
-  await assertGoesOn(id, back, reader);
+  await assertContinues(id, back, reader);
 });
 
 test("a crash of the object breaks off every response, so that no client takes it for complete", async () => {
@@ -57,7 +57,7 @@ test("a crash of the object breaks off every response, so that no client takes i
   await bobbin.fetch("/__crash", { method: "POST" });
   assert.deepEqual(await Promise.all([poster.ended, reader.ended]), [false, false]);
   const back = await follow(bobbin.url, id, { last: reader.lastId as string });
-  await assertGoesOn(id, back, reader);
+  await assertContinues(id, back, reader);
 });
 
 /** A turn whose answer has begun, as received by its poster and by a follower of the thread. */
@@ -76,7 +76,7 @@ async function midAnswer(): Promise<{ id: string; poster: Reader; reader: Reader
  * The text sent so far may not be stored: posted again, the turn is shown from its beginning to its end, which is
  * returned.
  */
-async function assertLetGo(id: string, poster: Reader): Promise<Frame> {
+async function assertCutOff(id: string, poster: Reader): Promise<Frame> {
   const { type, code } = (await poster.whole()).at(-1) as Frame;
   assert.deepEqual([type, code], ["closed", 1011]);
   const again = await postAndRead(bobbin.url, id, { requestId: "r1", content: "hello" });
@@ -86,7 +86,7 @@ async function assertLetGo(id: string, poster: Reader): Promise<Frame> {
 }
 
 /** The next message is answered, and the reader holds what the thread holds. */
-async function assertGoesOn(id: string, reader: Reader, before?: Reader): Promise<void> {
+async function assertContinues(id: string, reader: Reader, before?: Reader): Promise<void> {
   const poster = await postAndRead(bobbin.url, id, { requestId: "r2", content: "and now?" });
   (await upstream.next()).answer("better");
   assert.equal((await poster.whole()).at(-1)?.type, "final");

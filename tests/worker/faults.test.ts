@@ -80,7 +80,7 @@ test("a turn whose alarm cannot be set is not left without a guard", async () =>
   assert.deepEqual(Fold.of(client.all).messages, log);
 });
 
-test("while the store cannot be read, a message and a sync are refused, a connection is refused, and the rest goes on", async () => {
+test("while the store cannot be read, a message and a sync are refused, a connection is refused, and everything else works", async () => {
   const id = freshId();
   const client = await bobbin.join(id);
   await assertNextTurnWorks(client);
@@ -114,11 +114,11 @@ test("a store that fails at random at every step loses nothing, doubles nothing,
   ]);
   await inject(bobbin, id, ...faults);
   for (let round = 0; round < ROUNDS; round += 1) {
-    await insist(roamers[random.between(0, roamers.length - 1)] as Roamer, id, `r${round}`);
+    await sendUntilEnded(roamers[random.between(0, roamers.length - 1)] as Roamer, id, `r${round}`);
   }
   const { failed } = await seen(bobbin, id);
   await inject(bobbin, id);
-  for (const roamer of roamers) await insist(roamer, id, "calm");
+  for (const roamer of roamers) await sendUntilEnded(roamer, id, "calm");
   for (const roamer of roamers) await roamer.settled();
 
   const log = await logOf(bobbin, id);
@@ -189,7 +189,7 @@ async function assertSame(id: string, clients: Client[], statuses: string[]): Pr
 }
 
 /** Sends a message again and again, over new connections where the old one is gone, until its turn has ended. */
-async function insist(roamer: Roamer, id: string, requestId: string): Promise<void> {
+async function sendUntilEnded(roamer: Roamer, id: string, requestId: string): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (roamer.fold.ends(requestId).length === 0) {
     if (Date.now() > deadline) throw new Error(`too late: the end of ${requestId}`);

@@ -70,14 +70,14 @@ for (const file of readdirSync(FORMATS).filter((name) => name.endsWith(".sqlite"
     await bobbin.evict(SESSION);
     assert.deepEqual((await http.get(`/sessions/${SESSION}/messages`)).messages, whole);
     assert.deepEqual(Fold.of(client.all).messages.map(({ id }) => id), whole.map(({ id }: Json) => id));
-    await goesAnotherWay(client, http, whole);
+    await changesPath(client, http, whole);
     assert.equal((await http.ask("DELETE", `/sessions/${SESSION}`)).status, 204);
     await eventually(async () => (await bobbin.tables(SESSION)).every((name) => name === "bobbin_deleted"), "the end of all other tables");
   });
 }
 
 /** Messages stored by an older build have versions as well, and are counted correctly. */
-async function goesAnotherWay(client: Client, http: Http, whole: Json[]): Promise<void> {
+async function changesPath(client: Client, http: Http, whole: Json[]): Promise<void> {
   const shown = async () => {
     const { messages } = await http.get(`/sessions/${SESSION}/messages`);
     assert.equal((await http.session(SESSION))["messageCount"], messages.length);

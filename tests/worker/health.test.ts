@@ -59,11 +59,11 @@ async function deep(worker: Bobbin = bobbin, headers: Record<string, string> = {
 
 const statuses = ({ checks }: Health) => Object.fromEntries(checks.map(({ name, status }) => [name, status]));
 const message = ({ checks }: Health, name: string) => checks.find((check) => check.name === name)?.message ?? "";
-const WELL = { DB: "ok", DB_1: "ok", DB_2: "ok", FILES: "ok", agent: "ok", formats: "ok" };
+const ALL_OK = { DB: "ok", DB_1: "ok", DB_2: "ok", FILES: "ok", agent: "ok", formats: "ok" };
 
 test("when all parts work it is 200, and each part has its state and the time it took", async () => {
   const { status, body } = await deep();
-  assert.deepEqual([status, body.status, statuses(body), body.error], [200, "ok", WELL, undefined]);
+  assert.deepEqual([status, body.status, statuses(body), body.error], [200, "ok", ALL_OK, undefined]);
   for (const { ms, message } of body.checks) assert.ok(Number.isInteger(ms) && ms >= 0 && message !== "", message);
   assert.match(message(body, "formats"), /formats 1 and 2, writes 2\.\d/);
 });
@@ -82,7 +82,7 @@ for (const [what, parts, how, words] of failures) {
     t.after(() => bobbin.fetch(PATH));
     const { status, body } = await deep();
     const failing = Object.fromEntries(parts.split(",").map((name) => [name, "failing"]));
-    assert.deepEqual([status, body.status, statuses(body)], [503, "failing", { ...WELL, ...failing }]);
+    assert.deepEqual([status, body.status, statuses(body)], [503, "failing", { ...ALL_OK, ...failing }]);
     assert.match(body.error?.message ?? "", words);
     assert.equal(body.error?.retryable, true);
     assert.equal((await bobbin.fetch("/health")).status, 200, "the plain check says that the worker runs");
@@ -90,7 +90,7 @@ for (const [what, parts, how, words] of failures) {
     client.say("r1", "hello");
     assert.equal((await client.next(endOf("r1"))).type, "final");
     await bobbin.fetch(PATH);
-    assert.deepEqual([(await deep()).status, statuses((await deep()).body)], [200, WELL]);
+    assert.deepEqual([(await deep()).status, statuses((await deep()).body)], [200, ALL_OK]);
   });
 }
 

@@ -66,7 +66,7 @@ for (const [what, applied, later, health] of databases) {
   test(`with a database that ${what}, deliveries, list, search and deletion work, and /health says so`, async () => {
     const { bobbin, http } = await started(applied, later);
     assert.deepEqual((await http.get("/health"))["database"], { ...health, wanted: WANTED });
-    await worksWhole(bobbin, http);
+    await assertEverythingWorks(bobbin, http);
   });
 }
 
@@ -167,7 +167,7 @@ async function say(bobbin: Bobbin, id: string, requestId: string, text: string):
   await client.close();
 }
 
-async function worksWhole(bobbin: Bobbin, http: Http): Promise<void> {
+async function assertEverythingWorks(bobbin: Bobbin, http: Http): Promise<void> {
   const [kept, deleted] = [await said(bobbin, "the kept sea"), await said(bobbin, "the deleted sea")];
   await say(bobbin, kept, "r2", "again");
   await indexedMessages(bobbin, kept, 4);

@@ -50,7 +50,7 @@ test("a thread that panics in the middle of an answer leaves every client with t
 test("a thread that panics once an answer is complete leaves every client with the complete answer", async () => {
   const id = freshId();
   const { clients, call } = await midAnswer(id);
-  await toldD1(id);
+  await untilDelivered(id);
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   call.text("three").finish().done();
   const ends = await Promise.all(clients.map((client) => client.next(endOf("r1"))));
@@ -61,7 +61,7 @@ test("a thread that panics once an answer is complete leaves every client with t
 test("a thread that panics once an answer is cancelled leaves every client with the cancelled answer", async () => {
   const id = freshId();
   const { clients, call } = await midAnswer(id);
-  await toldD1(id);
+  await untilDelivered(id);
   await inject(bobbin, id, { on: "waitUntil", when: "before" });
   const { status } = await bobbin.fetch(`/sessions/${id}/cancel`, { method: "POST" });
   assert.equal(status, 500);
@@ -136,8 +136,8 @@ async function midAnswer(id: string): Promise<{ clients: Client[]; call: Call }>
   return { clients, call };
 }
 
-/** From now on, the thread's next record for D1 is delivered at once. */
-async function toldD1(id: string): Promise<void> {
+/** Waits until D1 has everything, so that the next record for D1 is delivered at once. */
+async function untilDelivered(id: string): Promise<void> {
   const isTold = async () => {
     const { thread } = (await (await bobbin.fetch(`/sessions/${id}/diagnostics`)).json()) as any;
     return thread.outbox.undeliveredEvents === 0;

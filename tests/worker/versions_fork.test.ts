@@ -99,14 +99,14 @@ test("a fork that is broken off does not exist, and is completed once it is requ
 test("a long path is copied page by page, and more than 10,000 messages are refused", async () => {
   const { id } = await conversed(["one"]);
   await bobbin.evict(id);
-  await lengthen(id, 1_500);
+  await addOlderTurns(id, 1_500);
   const to = await forked(id);
   const session = await get(`/sessions/${to}`);
   assert.equal(session.messageCount, 3_002);
   const { messages, nextBefore } = await get(`/sessions/${to}/messages?limit=200`);
   assert.deepEqual([messages.length, messages.at(-1).content, typeof nextBefore], [200, "answer 1500", "string"]);
   await bobbin.evict(id);
-  await lengthen(id, 4_000);
+  await addOlderTurns(id, 4_000);
   assertRefused(await fork(id), 413, "MESSAGE_TOO_LARGE");
 });
 
@@ -169,7 +169,7 @@ async function conversed(words: string[]): Promise<{ id: string; messages: Json[
 }
 
 /** With so many more turns, written as an older build did. */
-async function lengthen(id: string, turns: number): Promise<void> {
+async function addOlderTurns(id: string, turns: number): Promise<void> {
   await bobbin.change(id, `
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${turns})
     INSERT INTO bobbin_records (seq, turn, kind, message_id, request_id, created_at, started, content, parent)

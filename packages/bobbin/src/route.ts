@@ -1,34 +1,34 @@
-/** Requests of Bobbin's clients in a worker that has routes of its own. */
+/** Routes requests of Bobbin's clients in a worker with its own routes. */
 import worker from "./core.js";
 
-/** Who calls, as the application knows it. */
+/** The caller, as identified by the application. */
 export interface Caller {
   subject: string;
-  /** What the caller may do in `sessions`. What the caller began is theirs, whatever is said here. */
+  /** The caller's role in `sessions`. It does not restrict the caller's own sessions. */
   role?: "viewer" | "editor" | "owner";
-  /** Ids of the sessions that the role holds in; `*`, as without this, stands for all. Only an owner begins one of them. */
+  /** Ids of the sessions to which the role applies; `*` (the default) means all. Only an owner may create one of them. */
   sessions?: string[];
   /** Whether the caller may do everything in every session, and call `/admin/…` and `/subjects/…`. */
   admin?: boolean;
-  /** When this stops to hold. */
+  /** When this expires. */
   expiresAt?: Date | number;
 }
 
 export interface Options {
-  /** Called once a request, in place of a JSON Web Token. `null` lets nobody in. */
+  /** Called once for each request, instead of checking a JSON Web Token. `null` refuses the caller. */
   authorize?: (request: Request) => Caller | null | Promise<Caller | null>;
-  /** The name of the Durable Object's binding; not needed where there is only one. */
+  /** The name of the Durable Object's binding; not needed if there is only one. */
   binding?: string;
 }
 
 const PATHS = /^\/(sessions|api\/chat|config|health|admin|subjects)(\/|$)/;
 
-/** The answer to a request of Bobbin's clients; `null` for any other. */
+/** Returns the response to a request of Bobbin's clients; `null` for any other request. */
 export async function routeThreadRequest(request: Request, env: object, ctx: unknown, options: Options = {}): Promise<Response | null> {
   const { pathname } = new URL(request.url);
   if (!PATHS.test(pathname)) return null;
   const binding = bindingOf(env, options.binding);
-  // These are answered to everybody.
+  // These routes are open to everybody.
   const asksWho = request.method !== "OPTIONS" && pathname !== "/health";
   const claims = options.authorize && JSON.stringify(asksWho ? claimsOf(await options.authorize(request)) : null);
   return worker.prototype.fetch.call({ env, ctx } as never, request, claims, binding);
@@ -54,7 +54,7 @@ function bindingOf(env: object, named: string | undefined): string {
   return named;
 }
 
-/** By its name: a service has every property that it is asked for. */
+/** Checks the constructor's name, because a service binding appears to have every property. */
 const isNamespace = (value: unknown): boolean => typeof value === "object" && value !== null && value.constructor?.name === "DurableObjectNamespace";
 
 function onlyBinding(env: object): string {

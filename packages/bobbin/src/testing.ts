@@ -1,14 +1,14 @@
-/** For tests of an application: a binding `AI` that is none, an agent that follows a script, and a thread that runs in wrangler's test harness. */
+/** Helpers for tests of an application: a fake binding `AI`, a scripted agent, and a thread in wrangler's test harness. */
 import type { Answer, Block, JsonValue, Message, Turn } from "./types.ts";
 
-/** What a {@link fakeAi} was asked. */
+/** A call to a {@link fakeAi}. */
 export interface Asked {
   model: string;
   input: { stream?: boolean; [name: string]: unknown };
   options: unknown;
 }
 
-/** In place of the binding `AI`: each call gets the next answer, and those behind the last get the last again. A text streams word by word; an error is thrown. */
+/** A fake binding `AI`: each call gets the next answer, and after the last one the last again. A text streams word by word; an error is thrown. */
 export function fakeAi(...answers: (string | Error)[]): { run(model: string, input: object, options?: object): Promise<ReadableStream<Uint8Array> | { response: string }>; asked: Asked[] } {
   const asked: Asked[] = [];
   return {
@@ -24,7 +24,7 @@ export function fakeAi(...answers: (string | Error)[]): { run(model: string, inp
   };
 }
 
-/** An `onTurn` that gives the next answer at each call, and the last again behind it. `turns` holds what it was told. */
+/** An `onTurn` that returns the next answer at each call, and after the last one the last again. `turns` holds its arguments. */
 export function scripted(...answers: (Answer | ((turn: Turn) => Answer | Promise<Answer>))[]): ((turn: Turn) => Answer | Promise<Answer>) & { turns: Turn[] } {
   const turns: Turn[] = [];
   const agent = (turn: Turn): Answer | Promise<Answer> => {
@@ -37,32 +37,32 @@ export function scripted(...answers: (Answer | ((turn: Turn) => Answer | Promise
 
 export type Frame = { type: string; [field: string]: any };
 
-/** How a turn ended, or that it waits. */
+/** The end of a turn, or its wait. */
 export interface Outcome {
   requestId: string;
   status: "complete" | "failed" | "cancelled" | "waiting";
   content: string;
   blocks: Block[];
   error?: { code: string; message: string; retryable: boolean };
-  /** The calls that it waits for. */
+  /** The calls for which it waits. */
   toolUseIds: string[];
   /** All frames of the turn. */
   frames: Frame[];
 }
 
 export interface TestThreadOptions {
-  /** Of wrangler; by default the one in the working directory. */
+  /** Path of wrangler's configuration. Default: the one in the working directory. */
   configPath?: string;
   sessionId?: string;
-  /** Sent with each request: a token, a cookie. */
+  /** Headers of each request, for example a token or a cookie. */
   headers?: Record<string, string>;
 }
 
 const CONFIGS = ["wrangler.jsonc", "wrangler.json", "wrangler.toml"];
 
-/** A thread of the worker that wrangler's configuration describes, started in wrangler's test harness. Close it. */
+/** Starts the worker of wrangler's configuration in wrangler's test harness, and returns a thread of it. Close it at the end. */
 export async function createTestThread({ configPath, sessionId = crypto.randomUUID(), headers = {} }: TestThreadOptions = {}): Promise<TestThread> {
-  // By names of their own: a worker that is bundled with this has no use for them.
+  // The names are variables, so that a bundler does not include these modules in a worker.
   const [wrangler, fs] = ["wrangler", "node:fs"];
   const { createTestHarness } = (await import(wrangler)) as { createTestHarness: (options: object) => Harness };
   const { existsSync } = (await import(fs)) as { existsSync: (path: string) => boolean };
@@ -95,18 +95,18 @@ export class TestThread {
     [this.#harness, this.url, this.sessionId, this.#headers] = [harness, url, sessionId, headers];
   }
 
-  /** Sends a message, and waits until its turn is over or waits. */
+  /** Sends a message. Resolves when its turn ends or waits. */
   async ask(content: string | Block[], { requestId = crypto.randomUUID() }: { requestId?: string } = {}): Promise<Outcome> {
     this.#said.set(requestId, content);
     return this.#follow(requestId);
   }
 
-  /** Decides a call of a turn that waits, and waits on. */
+  /** Decides a call of a waiting turn. Resolves when the turn ends or waits again. */
   decide(requestId: string, toolUseId: string, approved: boolean, reason?: string): Promise<Outcome> {
     return this.#answer({ requestId, toolUseId, approved, ...(reason !== undefined && { reason }) });
   }
 
-  /** Gives the result of a tool of the client's, and waits on. */
+  /** Sends the result of a client-side tool. Resolves when the turn ends or waits again. */
   provide(requestId: string, toolUseId: string, content: JsonValue): Promise<Outcome> {
     return this.#answer({ requestId, toolUseId, content });
   }
@@ -120,12 +120,12 @@ export class TestThread {
     return ((await response.json()) as { messages: Message[] }).messages;
   }
 
-  /** Any request to the worker. */
+  /** Sends any request to the worker. */
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
     return fetch(new URL(path, this.url), { ...init, headers: { ...this.#headers, ...(init.headers as Record<string, string>) } });
   }
 
-  /** What the worker has logged. */
+  /** The worker's log. */
   logs(): string[] {
     return this.#harness.getLogs().map(({ message }) => message);
   }
@@ -139,7 +139,7 @@ export class TestThread {
     return this.#follow(answer.requestId);
   }
 
-  /** The same message again starts nothing, and shows its turn from the beginning. */
+  /** Repeating the message starts nothing, and shows its turn from the beginning. */
   async #follow(requestId: string): Promise<Outcome> {
     const content = this.#said.get(requestId);
     if (content === undefined) throw new Error(`no message ${requestId} was asked here`);
@@ -173,7 +173,7 @@ function outcomeOf(requestId: string, frames: Frame[]): Outcome {
   };
 }
 
-/** The blocks so far that are not text, each as it was shown last. */
+/** The blocks so far that are not text, each in its latest state. */
 function shown(frames: Frame[]): Block[] {
   const blocks: Block[] = [];
   for (const { type, index, block } of frames) if (type === "block") blocks[index as number] = block as Block;

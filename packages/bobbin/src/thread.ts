@@ -1,29 +1,29 @@
-/** A conversation thread of the application's own: a Durable Object class to extend. */
+/** The base class for an application's threads: extend this Durable Object class. */
 import { DurableObject } from "cloudflare:workers";
 import { SessionDO } from "./core.js";
 import { Delivery, type Take } from "./deliver.ts";
 import { ALARM, Schedule, type Task } from "./schedule.ts";
 import { type Answer, type Block, type JsonValue, type Message, PublicError, type Turn, type TurnEnded, type TurnWaiting } from "./types.ts";
 
-/** What the core calls. */
+/** The interface that the core calls. */
 export interface Own {
   call(turn: string | ReadableStream, take: Take, signal: AbortSignal): Promise<void>;
   happened(event: string): void;
 }
 
-/** What can be said to a thread. */
+/** The content of a message to a thread. */
 export type Content = string | Block[];
 
-/** What was accepted. */
+/** An accepted message. */
 export interface Accepted {
   requestId: string;
   answerId: string;
   cursor: string;
 }
 
-/** What may be said beside the content. */
+/** Options of a message. */
 export interface Said {
-  /** The same one again says nothing twice; by default a fresh one. */
+  /** Repeating an id adds nothing. Default: a new id. */
   requestId?: string;
   metadata?: Record<string, JsonValue>;
 }
@@ -51,36 +51,36 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     this.#takeSockets();
   }
 
-  /** Answers a message. See {@link Answer} for all that it may return. */
+  /** Answers a message. See {@link Answer} for the possible results. */
   abstract onTurn(turn: Turn): Answer | Promise<Answer>;
 
   /** Called before each call of `onTurn`. It may refuse by throwing a {@link PublicError}. */
   beforeTurn?(turn: Turn): void | Promise<void>;
-  /** The session began: with its first message, or as a fork of another one. An import is no beginning. */
+  /** Called when the session is created: with its first message, or as a fork of another one. Not called for an import. */
   onSessionCreated?(): void | Promise<void>;
-  /** A turn ended, in whatever way. */
+  /** Called when a turn has ended, with any status. */
   onTurnEnded?(turn: TurnEnded): void | Promise<void>;
-  /** Somebody should learn that a call waits for them. */
+  /** Called when a call begins to wait for people, for example to notify somebody. */
   onWaiting?(turn: TurnWaiting): void | Promise<void>;
-  /** The session was deleted; what the application keeps of it is the application's to delete. */
+  /** Called when the session was deleted; delete the application's own data here. */
   onDelete?(): void | Promise<void>;
-  /** Names a session that has no title, after its first answer. */
+  /** Returns a title for a session without one, after its first answer. */
   title?(messages: Message[]): string | undefined | Promise<string | undefined>;
-  /** A time that {@link schedule} was given has come. What throws is tried again, ten times within 20 minutes. */
+  /** Called at a time set with {@link schedule}. If it throws, it is retried ten times within 20 minutes. */
   onSchedule?(name: string, data: JsonValue): void | Promise<void>;
 
   override fetch(request: Request): Promise<Response> {
     return this.#core.fetch(request);
   }
 
-  /** Shows an answer that no turn asked for. Resolves once it is accepted. */
+  /** Adds an answer that no message asked for. Resolves once it is accepted. */
   append(content: Content, options: Said = {}): Promise<Accepted> {
     return this.#post({ requestId: crypto.randomUUID(), ...options, role: "assistant", content });
   }
 
   /**
-   * Sends a user's message from the server, for `subject` if it is given: a session that it begins is then theirs. Resolves once it is
-   * accepted.
+   * Sends a user's message from the server, as `subject` if it is given. If the message creates the session, `subject` owns
+   * it. Resolves once the message is accepted.
    */
   send(content: Content, { subject, ...options }: Said & { subject?: string } = {}): Promise<Accepted> {
     return this.#post({ ...options, content }, subject);
@@ -91,7 +91,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     await this.#ask("POST", "/cancel", requestId === undefined ? {} : { requestId });
   }
 
-  /** Sends data to all that are connected. It is not kept. */
+  /** Sends data to all connected clients. It is not stored. */
   broadcast(name: string, data: JsonValue): void {
     this.#core.broadcast(name, JSON.stringify(data));
   }
@@ -109,7 +109,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     const delivery = new Delivery(take, signal);
     let turn: Turn | undefined;
     try {
-      // Waiting at any rate: what the application calls at once must not find the core in the middle of calling it.
+      // Always wait first: if the application calls the thread at once, the core must not be in the middle of this call.
       turn = { ...(await new Response(told).json<Omit<Turn, "signal">>()), signal };
       if (this.beforeTurn) await this.beforeTurn(turn);
       if (!signal.aborted) await delivery.answer(await this.onTurn(turn));
@@ -136,7 +136,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
         return this.onWaiting && (() => this.onWaiting?.(what as TurnWaiting));
       case "turn_ended":
         return async () => {
-          // One that fails takes nothing from the other.
+          // A failure of one must not prevent the other.
           const outcomes = await Promise.allSettled([this.onTurnEnded?.(what as TurnEnded), this.#giveTitle(what as TurnEnded)]);
           const failed = outcomes.find((outcome) => outcome.status === "rejected");
           if (failed) throw failed.reason;
@@ -169,14 +169,14 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     return answer;
   }
 
-  /** The server itself may do what an owner may. */
+  /** Sends a request with the permissions of an owner. */
   #request(method: string, path: string, body?: object, subject?: string): Promise<Response> {
     const identity = { granted: "owner", mayCreate: true, ...(subject !== undefined && { subject }) };
     const headers = { "x-bobbin-identity": encodeURIComponent(JSON.stringify(identity)), "content-type": "application/json" };
     return this.#core.fetch(new Request(`https://thread${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) }));
   }
 
-  /** A thread is found by its session's id, so its object has a name. */
+  /** The session's id is the name of the object, because clients reach a thread by that id. */
   get #name(): string {
     const { name } = this.ctx.id;
     if (name === undefined) throw new Error("this object has no name: get threads by getByName or idFromName, with the session's id");
@@ -188,7 +188,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     console.error(JSON.stringify({ level: "error", sessionId: this.ctx.id.name, event, ...more, why }));
   }
 
-  /** On the object itself, so that a class which has sockets and times of its own need not hand on ours. */
+  /** Defined on the object itself, so that a class with its own sockets and alarms need not forward Bobbin's. */
   #takeSockets(): void {
     const own = (name: "webSocketMessage" | "webSocketClose" | "webSocketError") => {
       const application = (this as unknown as Record<string, unknown>)[name];
@@ -209,7 +209,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
       this.#core.alarm();
     }
     for (const task of this.#schedule.due(now)) {
-      // One may have taken back another.
+      // A task may have removed another one.
       if (this.#schedule.find(task.id)?.at === task.at) await this.#run(task, alarm);
     }
     await this.#schedule.rearm();
@@ -219,7 +219,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
     try {
       if (task.id === ALARM) await alarm();
       else await this.onSchedule?.(task.name, JSON.parse(task.data) as JsonValue);
-      // It may have been set anew meanwhile.
+      // It may have been set again meanwhile.
       if (this.#schedule.find(task.id)?.at === task.at) this.#schedule.remove(task.id);
     } catch (thrown) {
       const isRetried = this.#schedule.retry(task, Date.now());
@@ -228,7 +228,7 @@ export abstract class Thread<Env = unknown> extends DurableObject<Env> {
   }
 }
 
-/** The object's state, but for its alarm. */
+/** The object's state, without its alarm. */
 function stateOf(ctx: DurableObjectState, schedule: Schedule): object {
   return {
     id: ctx.id,

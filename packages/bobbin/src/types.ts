@@ -1,12 +1,12 @@
-/** What the application is told of a turn, and what it may give for it. */
+/** The input of `onTurn` and its possible results. */
 
 /** Any JSON. */
 export type JsonValue = null | boolean | number | string | JsonValue[] | { [name: string]: JsonValue };
 
-/** What a call of a tool does, for the permission mode: it decides whether the call must be approved. */
+/** The kind of a tool's effect. With it, the permission mode decides whether a call must be approved. */
 export type ToolKind = "read" | "edit" | "execute";
 
-/** `default` asks, `acceptEdits` approves `read` and `edit`, `plan` approves `read` alone, `bypassPermissions` approves all. */
+/** `default` asks, `acceptEdits` approves `read` and `edit`, `plan` approves only `read`, `bypassPermissions` approves all. */
 export type PermissionMode = "default" | "acceptEdits" | "plan" | "bypassPermissions";
 
 export interface TextBlock {
@@ -17,7 +17,7 @@ export interface TextBlock {
 export interface ThinkingBlock {
   type: "thinking";
   text: string;
-  /** Opaque: what the provider wants back with it. */
+  /** Opaque data that the provider wants back with this block. */
   providerData?: JsonValue;
 }
 
@@ -28,7 +28,7 @@ export interface ToolUseBlock {
   input: JsonValue;
   title?: string;
   kind?: ToolKind;
-  /** `client`: whoever is connected gives the result. */
+  /** `client`: a connected client gives the result. */
   output?: "client";
   approval?: { state: "requested" | "approved" | "denied"; reason?: string; by?: string };
   providerData?: JsonValue;
@@ -39,7 +39,7 @@ export interface ToolResultBlock {
   toolUseId: string;
   content: string;
   isError: boolean;
-  /** The result as it was, where it is no text. */
+  /** The original result, if it is not text. */
   output?: JsonValue;
 }
 
@@ -63,13 +63,13 @@ export interface DataBlock {
   type: "data";
   name: string;
   data: JsonValue;
-  /** Later data of the same name and id takes its place. */
+  /** Later data with the same name and id replaces this one. */
   id?: string;
 }
 
 export type Block = TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock | FileBlock | SourceBlock | DataBlock;
 
-/** A message of the current path: a string where it is only text. */
+/** A message of the current path; its content is a string if it is only text. */
 export interface Message {
   id: string;
   role: "user" | "assistant";
@@ -77,7 +77,7 @@ export interface Message {
   metadata?: Record<string, JsonValue>;
 }
 
-/** What is to be answered. */
+/** The turn to answer. */
 export interface Turn {
   sessionId: string;
   /** The id that the client gave the turn. */
@@ -85,49 +85,49 @@ export interface Turn {
   /** The id that the answer's message will have. */
   answerId: string;
   /**
-   * Oldest first, the user's message last; behind it the turn's own answer so far, if it is called again. Pictures, PDFs and texts of the
-   * session stand in them with their bytes, as `data:` URLs and text: the newest 20 MiB. Any other file has its path as `url`.
+   * Oldest first, with the user's message last. If `onTurn` is called again, the answer so far follows it. Images, PDFs and
+   * texts of the session are included as `data:` URLs and text, up to the newest 20 MiB. Any other file has its path as `url`.
    */
   messages: Message[];
-  /** Who wrote the message; `null` where everybody is let in. */
+  /** The author of the message; `null` if no login is required. */
   subject: string | null;
   permissionMode: PermissionMode;
-  /** What was sent along with the message. */
+  /** The metadata that was sent with the message. */
   metadata: Record<string, JsonValue> | null;
   session: { id: string; title: string | null; model: string | null; metadata: Record<string, JsonValue> | null };
-  /** Raised when the turn is cancelled, times out, or its object ends. */
+  /** Aborts when the turn is cancelled, times out, or its object ends. */
   signal: AbortSignal;
-  /** 1, and one more each time that the turn goes on after people have answered its calls. */
+  /** 1 for the first call; increased by one each time the turn continues after people have answered its calls. */
   round: number;
-  /** Where this call stands in a trace, if its message came with one: for requests of your own (W3C Trace Context). */
+  /** The trace context of this call, if its message came with one; send it with your own requests (W3C Trace Context). */
   traceparent?: string;
   tracestate?: string;
 }
 
-/** A part of an answer. Every part of the AI SDK's `fullStream` and of its UI message stream is one, too. */
+/** A part of an answer. Parts of the AI SDK's `fullStream` and of its UI message stream are also accepted. */
 export type Part =
   | TextBlock
   | ThinkingBlock
   | (Omit<ToolUseBlock, "approval"> & { approval?: "requested" | ToolUseBlock["approval"] })
-  /** A piece of a call's input, as JSON text; `name` stands in the first. */
+  /** A piece of a call's input, as JSON text; the first piece has `name`. */
   | { type: "tool_input"; id: string; name?: string; delta: string }
   | { type: "tool_result"; toolUseId: string; content: JsonValue; isError?: boolean }
   | FileBlock
   | SourceBlock
-  /** `transient` data goes to whoever is connected, and is not kept. */
+  /** `transient` data is sent to connected clients, and not stored. */
   | (DataBlock & { transient?: boolean })
   | { type: "usage"; inputTokens?: number; outputTokens?: number; reasoningTokens?: number; cachedTokens?: number }
   | { type: "finish"; reason?: string; model?: string };
 
-/** What `streamText` of the AI SDK returns. */
+/** The result of the AI SDK's `streamText`. */
 export interface StreamTextResult {
   toUIMessageStream(options?: never): AsyncIterable<unknown> | ReadableStream<unknown>;
 }
 
-/** A chunk of another vocabulary, or a piece of text. */
+/** A chunk of another format, or a piece of text. */
 export type Yielded = string | Uint8Array | Part | { type: string };
 
-/** What `onTurn` gives. Nothing ends the turn empty. */
+/** The result of `onTurn`. Nothing means an empty answer. */
 export type Answer =
   | string
   | null
@@ -139,7 +139,7 @@ export type Answer =
   | Iterable<Yielded>
   | { toUIMessageStream: (...options: never[]) => unknown };
 
-/** How a turn ended, as `onTurnEnded` is told. */
+/** How a turn ended: the argument of `onTurnEnded`. */
 export interface TurnEnded {
   requestId: string;
   status: "complete" | "cancelled" | "interrupted" | "failed";
@@ -149,14 +149,14 @@ export interface TurnEnded {
   model?: string;
 }
 
-/** A turn that waits for people, as `onWaiting` is told. */
+/** A turn that waits for people: the argument of `onWaiting`. */
 export interface TurnWaiting {
   requestId: string;
-  /** How many of its calls are open. */
+  /** The number of open calls. */
   calls: number;
 }
 
-/** An error whose message is meant for whoever asked. What else is thrown goes to the log alone. */
+/** An error whose message is sent to clients. All other errors only go to the log. */
 export class PublicError extends Error {
   override name = "PublicError";
 }

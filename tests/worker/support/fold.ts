@@ -100,7 +100,7 @@ export class Fold {
   }
 
   #append(requestId: string, block: Block): void {
-    assert.deepEqual(this.ends(requestId), [], `${requestId} goes on after its end`);
+    assert.deepEqual(this.ends(requestId), [], `${requestId} continues after its end`);
     const blocks = whole(this.#running.get(requestId) ?? []);
     const last = blocks.at(-1);
     if (block.type === "text" && last?.type === "text") blocks[blocks.length - 1] = { type: "text", text: last["text"] + block["text"] };

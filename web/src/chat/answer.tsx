@@ -53,7 +53,7 @@ type PartProps = {
   index: number;
   blocks: readonly Block[];
   isStreaming: boolean;
-  /** The current text of the block, while it is not complete. */
+  /** The text that an unfinished block has so far. */
   open: string | undefined;
   /** The controls with which a person answers a waiting call. */
   ask: ReactNode;

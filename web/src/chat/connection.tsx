@@ -43,7 +43,7 @@ export function ConnectionBanner({ thread }: { thread: Thread }) {
   );
 }
 
-/** Only messages that are stored are said to be kept. */
+/** Only stored messages are shown as kept. */
 type Owed = keyof typeof t.owed;
 
 function owedOf(turns: readonly TurnState[]): Owed {

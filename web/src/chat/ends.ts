@@ -14,7 +14,7 @@ export function watchEnd({ requestId, result }: Turn): void {
   );
 }
 
-/** The text that an unfinished block has so far. */
+/** What a complete answer lacks: the model stopped at its limit, a filter stopped it, it is empty, or the reason is unknown. */
 export type Lack = "cut" | "filtered" | "empty" | "odd";
 
 /** Each provider has its own words for the reason; `finish` is the server's common one. */
