@@ -3,6 +3,9 @@ import { defineConfig } from "vite";
 
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
+/** Removes comments and the space between elements, which cost time on a slow line. */
+const withoutSpace = (html: string) => html.replace(/<!--[\s\S]*?-->/g, "").replace(/>\s+</g, "><").trim();
+
 export default defineConfig({
   root: here("."),
   resolve: {
@@ -30,9 +33,9 @@ export default defineConfig({
       transformIndexHtml: {
         order: "post",
         handler(html) {
-          const styles = html.match(/\s*<link rel="stylesheet"[^>]*>/g) ?? [];
+          const styles = html.match(/<link rel="stylesheet"[^>]*>/g) ?? [];
           const bare = styles.reduce((rest, style) => rest.replace(style, ""), html);
-          return bare.replace("</body>", `${styles.join("").replace(/^\n/, "  ")}\n  </body>`);
+          return withoutSpace(bare.replace("</body>", `${styles.join("")}</body>`));
         },
       },
     },

@@ -1,4 +1,4 @@
-// The AI SDK's chats over a thread: its `ChatTransport`, and what keeps a chat like its thread.
+// The AI SDK's chats over a thread: a `ChatTransport`, and `follow`, which keeps a chat equal to its thread.
 import type { ChatTransport, UIMessage, UIMessageChunk } from "ai";
 import { type Chat, follow } from "./ai_sdk_follow.ts";
 import { type Part, type Said, type ToolResult, type ToolUse, blocksOf, idOf, requestIdOf, saidIn, toContent } from "./ai_sdk_messages.ts";
@@ -15,8 +15,8 @@ export type { Chat as FollowedChat } from "./ai_sdk_follow.ts";
 
 export type ChatTransportOptions = {
   /**
-   * What becomes of the turn when its request is aborted. `cancel` (default) is what a Stop button wants; but the hook
-   * of a chat that it made itself aborts as well when its component goes. `detach` leaves the turn running.
+   * The effect of an aborted request on its turn. `cancel` (default) suits a Stop button. But if the hook `useChat` created the
+   * chat itself, it also aborts when its component unmounts. `detach` leaves the turn running.
    */
   onAbort?: "cancel" | "detach" | undefined;
 };
@@ -26,17 +26,17 @@ type Resuming<UI_MESSAGE extends UIMessage> = Parameters<ChatTransport<UI_MESSAG
 
 export type ThreadChatTransport<UI_MESSAGE extends UIMessage = UIMessage> = ChatTransport<UI_MESSAGE> & {
   /**
-   * Keeps a chat like its thread until the returned function is called: its history is loaded, and what other tabs and
-   * devices say, stream, edit and decide is shown as it comes.
+   * Keeps a chat equal to its thread until the returned function is called: it loads the history, and shows live what other
+   * tabs and devices send, stream, edit and decide.
    */
   follow(chat: Chat<UI_MESSAGE>): () => void;
   close(): void;
 };
 
 /**
- * A `ChatTransport` over the native protocol. A thread of your own, or options: then each chat has the thread of its id.
- * A lost connection is no event of the chat: its stream goes on where it was. Messages are sent once, also when there was
- * no connection.
+ * Creates a `ChatTransport` over the native protocol. Pass a thread, or options: then each chat uses the thread of its id. A
+ * lost connection does not interrupt the chat: its stream continues at the same place. Messages are sent exactly once, also
+ * after a time without a connection.
  */
 export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
   target: Thread | ThreadOptions,
@@ -44,7 +44,7 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
 ): ThreadChatTransport<UI_MESSAGE> {
   const threads = new Map<string, Thread>();
   const own = { sent: new Map<string, UI_MESSAGE>(), refused: new Set<string>(), left: new Set<string>() };
-  /** How often something was resumed: a chat that resumes aborts what it resumed before. */
+  /** The number of resumes: a chat that resumes aborts its earlier resume. */
   let resumed = 0;
 
   function threadOf(chatId: string): Thread {
@@ -64,7 +64,7 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
     return streamOf(thread, { requestId, turn, signal, onAbort: () => leave(thread, requestId), ...(held && { held }) });
   }
 
-  /** Sends a person's message; with an id that the thread knows, as a new version of that. */
+  /** Sends a person's message; if the thread has a message of that id, as a new version of it. */
   async function say(thread: Thread, message: UI_MESSAGE, isVersion: boolean, signal: AbortSignal | undefined): Promise<Turn> {
     const content = await contentOf(thread, message.parts as unknown as Part[], signal);
     const options = isRecord(message.metadata) ? { metadata: message.metadata } : {};
@@ -81,7 +81,7 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
     return turn;
   }
 
-  /** The message of the thread that a chat has under this id. */
+  /** Finds the thread's message for this id of the chat. */
   async function questionOf(thread: Thread, id: string, signal: AbortSignal | undefined): Promise<Message | undefined> {
     await loaded(thread, signal);
     const isIt = (message: Message) => message.role === "user" && [own.sent.get(message.requestId)?.id, idOf(message), message.id].includes(id);
@@ -96,7 +96,7 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
 
   async function askAgain(thread: Thread, question: UI_MESSAGE, signal: AbortSignal | undefined): Promise<Turn> {
     const known = await questionOf(thread, question.id, signal);
-    // It was never taken.
+    // The message never reached the thread.
     if (!known) return await say(thread, question, false, signal);
     const { messages, turns } = thread.getSnapshot();
     const answer = [...messages, ...turns].find(({ parentId }) => parentId === known.id);
@@ -106,13 +106,13 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
   const turnOf = ({ messages, turns }: ThreadSnapshot, id: string) =>
     turns.find(({ answerId, parentId }) => rootOf(messages, answerId, parentId).id === id);
 
-  /** A message would end a turn that waits for what was said to its calls. */
+  /** Sends the results first, because a message would end the turn that waits for them. */
   function answerFirst(thread: Thread, { id, parts }: UI_MESSAGE): void {
     const turn = turnOf(thread.getSnapshot(), id);
     if (turn) answer(thread, turn, saidIn(parts as unknown as Part[])).catch(() => {});
   }
 
-  /** Hands over what was said to the calls of an answer, and goes on with what comes of it. */
+  /** Sends the results and decisions for an answer's calls, and streams its continuation. */
   async function goOn(thread: Thread, { id, parts }: UI_MESSAGE, signal: AbortSignal | undefined): Promise<ReadableStream<UIMessageChunk>> {
     await loaded(thread, signal);
     const said = saidIn(parts as unknown as Part[]);
@@ -173,7 +173,7 @@ export function createChatTransport<UI_MESSAGE extends UIMessage = UIMessage>(
   };
 }
 
-/** Waits until the thread was heard of. */
+/** Waits for the first data from the server. */
 async function loaded(thread: Thread, signal: AbortSignal | undefined): Promise<void> {
   let unsubscribe = () => {};
   const heard = new Promise<void>((resolve, reject) => {
@@ -196,7 +196,7 @@ async function until(done: Promise<unknown>, signal: AbortSignal | undefined): P
   await Promise.race([done, aborted]);
 }
 
-/** As content, with the bytes of large files at the worker. */
+/** Converts parts to content, and uploads large files to the worker. */
 async function contentOf(thread: Thread, parts: readonly Part[], signal: AbortSignal | undefined): Promise<Content> {
   const content = toContent(parts);
   if (typeof content === "string") return content;
@@ -209,14 +209,14 @@ async function uploaded(thread: Thread, file: FileBlock, signal: AbortSignal | u
   return await uploadFile(thread, await fetchFile(thread, url), { mediaType, name, signal });
 }
 
-/** Of what is there, what a chat has: as many blocks as it has parts, results not counted. */
+/** The blocks that a chat already has: as many as it has parts, not counting results. */
 function heldOf(blocks: readonly Block[], parts: readonly Part[]): readonly Block[] {
   let left = parts.filter(({ type }) => type !== "step-start").length;
   const end = blocks.findIndex(({ type }) => type !== "tool_result" && (left -= 1) < 0);
   return end < 0 ? blocks : blocks.slice(0, end);
 }
 
-/** Answers the calls that are open. Another tab may have been first: then its answer counts. */
+/** Answers the open calls. If another tab was first, its answer counts. */
 async function answer(thread: Thread, { requestId, blocks, calls = [] }: TurnState, said: readonly Said[]): Promise<void> {
   const given = said.flatMap(({ toolUseId, approved, reason, result, isError }) => {
     const call = blocks.find((block): block is ToolUse => block.type === "tool_use" && block.id === toolUseId);
@@ -229,7 +229,7 @@ async function answer(thread: Thread, { requestId, blocks, calls = [] }: TurnSta
   await Promise.all(given.map((done) => done.catch((error: ThreadError) => isLate(error) || Promise.reject(error))));
 }
 
-/** The result of a call that ended its turn without one. */
+/** The result of a call whose turn ended without one. */
 function resultOf({ toolUseId, result, isError = false }: Said, blocks: readonly Block[]): ToolResult[] {
   const isCalled = blocks.some((block) => block.type === "tool_use" && block.id === toolUseId);
   const isGiven = blocks.some((block) => block.type === "tool_result" && block.toolUseId === toolUseId);

@@ -1,14 +1,13 @@
-// An answer as the chunks of a UI message, as the worker's own addresses for the AI SDK have them.
-//
-// **Invariant:** knows nothing of threads. What was shown is never taken back: it is told as it grows, and whoever comes
-// late is told the same in fewer pieces.
+// Converts an answer to the chunks of a UI message, like the worker's own routes for the AI SDK.
+// **Invariant:** knows nothing about threads. Sent content is never retracted: it is sent as it grows, and a late reader gets
+// the same in fewer pieces.
 import { type Part, type ToolResult, type ToolUse, LEFT_OPEN, approvalIdOf, blocksOf, isDynamic, metadataOf, outputOf, partOf } from "./ai_sdk_messages.ts";
 import type { Block, Message } from "./protocol.ts";
 
-/** What was told of a block. */
+/** What was sent of a block. */
 type Told = {
   type: string;
-  /** Characters of what grows. */
+  /** The number of characters sent of a growing block. */
   length: number;
   isWhole: boolean;
   /** Of a call. */
@@ -22,11 +21,11 @@ export type Chunks = ReturnType<typeof createChunks>;
 export function createChunks(messageId: string | undefined, urlOf: (path: string) => string) {
   const told: Told[] = [];
   let out: Part[] = [];
-  /** The chunk that closes the part that grows. */
+  /** The chunk that closes the growing part. */
   let closing: Part | undefined;
   let isBegun = false;
   let isInStep = false;
-  /** Whether a call was answered: what comes next is a step of its own. */
+  /** Whether a call was answered: the next content starts a new step. */
   let isAnswered = false;
 
   function begin(): void {
@@ -46,7 +45,7 @@ export function createChunks(messageId: string | undefined, urlOf: (path: string
     isInStep = false;
   }
 
-  /** Something of the agent's comes. */
+  /** Starts the message and the step before content of the agent. */
   function step(): void {
     close();
     begin();
@@ -132,7 +131,7 @@ export function createChunks(messageId: string | undefined, urlOf: (path: string
     one.json = JSON.stringify(block);
   }
 
-  /** Ends an answer that is not complete: nobody is to wait for the results of its calls. */
+  /** Ends an incomplete answer: its calls must not wait for results. */
   function leave(blocks: readonly Block[]): void {
     endStep();
     for (const block of blocks) {
@@ -150,35 +149,35 @@ export function createChunks(messageId: string | undefined, urlOf: (path: string
 
   function show(blocks: readonly Block[], open?: string): void {
     begin();
-    // One that was dropped before it was whole made room for another.
+    // A block that was dropped before it was complete was replaced by another one.
     const last = told.at(-1);
     if (last && !last.isWhole && blocks[told.length - 1]?.type !== last.type) told.length -= 1;
     for (const [index, block] of blocks.entries()) {
-      // A crash may have lost what was shown here: then the end tells how it ended, and the history what is left.
+      // A crash may have lost content that was sent: then the end has the status, and the history has the remaining content.
       if (told[index] && told[index].type !== block.type) return;
       tell(index, block, index === blocks.length - 1 ? open : undefined);
     }
   }
 
   return {
-    /** What came of the answer since. `open` is what its last block has grown to, while that grows. */
+    /** Returns the new chunks of the answer. `open` is the content so far of its last block, while that grows. */
     show(blocks: readonly Block[], open?: string): Part[] {
       show(blocks, open);
       return taken();
     },
-    /** These are there already, and are not told. */
+    /** Skips blocks that the reader already has. */
     skip(blocks: readonly Block[]): void {
       show(blocks);
       closing = undefined;
       isInStep = isBegun = false;
       taken();
     },
-    /** It waits for a person, or for a tool at the client. */
+    /** Ends the stream because the turn waits for a person, or for a tool at the client. */
     wait(): Part[] {
       endStep();
       return [...taken(), { type: "finish", finishReason: "tool-calls" }];
     },
-    /** The whole answer. `isAgain` is one that ended before it was asked for: then nothing goes wrong now. */
+    /** Ends with the whole answer. `isAgain` means that it ended before this request: then its error is not sent again. */
     end(message: Message, before: readonly Block[], isAgain: boolean): Part[] {
       const blocks = blocksOf(message.content);
       show([...before, ...blocks]);

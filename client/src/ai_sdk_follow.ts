@@ -1,4 +1,4 @@
-// A chat of the AI SDK that is kept like its thread: what other tabs and devices do is shown as it comes.
+// Keeps a chat of the AI SDK equal to its thread: it shows live what other tabs and devices do.
 import type { UIMessage } from "ai";
 import { type Part, absolute, blocksOf, idOf, idOfTurn, partOf, toUIMessages } from "./ai_sdk_messages.ts";
 import { isStreaming, onIdle } from "./ai_sdk_stream.ts";
@@ -6,7 +6,7 @@ import { isSame } from "./json.ts";
 import { type Thread, type ThreadSnapshot, threadOptions } from "./thread.ts";
 import type { TurnState } from "./transcript.ts";
 
-/** What is used of a `Chat` of `@ai-sdk/react`, `@ai-sdk/vue` or `@ai-sdk/svelte`. */
+/** The used part of a `Chat` of `@ai-sdk/react`, `@ai-sdk/vue` or `@ai-sdk/svelte`. */
 export type Chat<UI_MESSAGE extends UIMessage = UIMessage> = {
   readonly id: string;
   messages: UI_MESSAGE[];
@@ -15,15 +15,15 @@ export type Chat<UI_MESSAGE extends UIMessage = UIMessage> = {
 };
 
 export type Own<UI_MESSAGE> = {
-  /** Messages as this tab has them, by the turn's id. */
+  /** Messages that this tab sent, by the turn's id. */
   sent: Map<string, UI_MESSAGE>;
-  /** Those that were not taken: they stay until another one is sent. */
+  /** Refused messages: they stay until another one is sent. */
   refused: Set<string>;
-  /** Turns that this tab has stopped to read. */
+  /** Turns that this tab has stopped reading. */
   left: Set<string>;
 };
 
-/** A chat says of itself neither that it has begun something nor that it has ended. */
+/** Polling interval: a chat has no events for the start and the end of a request. */
 const LOOK_AGAIN_MS = 20;
 
 export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<UI_MESSAGE>, own: Own<UI_MESSAGE>): () => void {
@@ -63,7 +63,7 @@ export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<
     await chat.resumeStream().catch(() => {});
     isResuming = false;
     if (isOver) return;
-    // If it goes on all the same, the chat does not want it.
+    // If the turn still runs, the chat has stopped reading it.
     own.left.add(requestId);
     look();
   }
@@ -78,7 +78,7 @@ export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<
     return [...history.map(withOwnAnswers), ...sending.filter(isNew), ...refused.filter(isNew)];
   }
 
-  /** What was said here to calls that are open, and is not sent yet. */
+  /** Results and decisions of this chat for open calls, which are not sent yet. */
   function withOwnAnswers(message: UI_MESSAGE): UI_MESSAGE {
     const held = chat.messages.find(({ id }) => id === message.id)?.parts as Part[] | undefined;
     const parts = message.parts as unknown as Part[];
@@ -98,7 +98,7 @@ export function follow<UI_MESSAGE extends UIMessage>(thread: Thread, chat: Chat<
 const ANSWERED = ["output-available", "output-error", "approval-responded"];
 const isOpen = ({ state }: Part) => state === "input-available" || state === "approval-requested";
 
-/** A message that waits to be sent, of this page or of one before it. */
+/** A message that waits to be sent, from this page or from before a reload. */
 function unsent({ requestId, state, content, replaces }: TurnState, urlOf: (path: string) => string): object[] {
   if (state !== "sending" || content === null || replaces !== undefined) return [];
   return [{ id: idOfTurn(requestId) ?? requestId, role: "user", parts: blocksOf(content).map((block) => partOf(block, urlOf)) }];

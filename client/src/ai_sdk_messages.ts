@@ -1,4 +1,4 @@
-// UI messages of the AI SDK and blocks of Bobbin, both ways, as the worker's own addresses for that SDK have them.
+// Converts between UI messages of the AI SDK and Bobbin's blocks, like the worker's own routes for that SDK.
 import type { UIMessage } from "ai";
 import type { Block, Content, Message } from "./protocol.ts";
 import type { TurnState } from "./transcript.ts";
@@ -7,14 +7,14 @@ export type Part = { type: string } & Record<string, unknown>;
 export type ToolUse = Extract<Block, { type: "tool_use" }>;
 export type ToolResult = Extract<Block, { type: "tool_result" }>;
 
-/** How a turn is named whose message has an id of the AI SDK's. */
+/** The prefix of a turn's id whose message has an id of the AI SDK. */
 const USER_PREFIX = "u-";
 const PREFIXED_CHARS_MAX = 120;
 const ANY_TYPE = "application/octet-stream";
-/** Told of a call that its turn's end left open. */
+/** The error of a call that was still open when its turn ended. */
 export const LEFT_OPEN = "cancelled";
 
-/** The same message is the same turn, from whichever tab it comes. An id that does not fit gives none. */
+/** The turn's id for a message, so that the same message from any tab is the same turn. Undefined if the id does not fit. */
 export const requestIdOf = (messageId: string): string | undefined =>
   /^[ -~]+$/.test(messageId) && messageId.length <= PREFIXED_CHARS_MAX ? USER_PREFIX + messageId : undefined;
 
@@ -29,11 +29,11 @@ export const blocksOf = (content: Content): readonly Block[] => {
   return content === "" ? [] : [{ type: "text", text: content }];
 };
 
-/** Whether a message only gives results of calls. Its answer is shown as one message with the answer that called. */
+/** Whether a message only has results of calls. Its answer and the answer with the calls are shown as one message. */
 export const isResults = (content: Content): content is ToolResult[] =>
   typeof content !== "string" && content.length > 0 && content.every(({ type }) => type === "tool_result");
 
-/** What a person's message says. */
+/** The content of a person's message. */
 export function toContent(parts: readonly Part[]): Content {
   const isText = parts.every(({ type }) => type === "text");
   return isText ? parts.map(({ text }) => text as string).join("") : parts.map(toBlock);
@@ -49,7 +49,7 @@ function toBlock(part: Part): Block {
 
 export type Said = { toolUseId: string; approved?: boolean; reason?: string; result?: unknown; isError?: boolean };
 
-/** What the parts of an answer say to its calls. */
+/** The results and decisions for calls in the parts of an answer. */
 export function saidIn(parts: readonly Part[]): Said[] {
   return parts.flatMap((part) => {
     const { toolCallId, state, output, errorText } = part;
@@ -62,7 +62,7 @@ export function saidIn(parts: readonly Part[]): Said[] {
   });
 }
 
-/** A block that is no result, as a part. Of those that are no text and no call it is their chunk as well. */
+/** Converts a block, except a result, to a part. For blocks that are neither text nor a call, the part is also their chunk. */
 export function partOf(block: Block, urlOf: (path: string) => string): Part {
   switch (block.type) {
     case "text":
@@ -76,7 +76,7 @@ export function partOf(block: Block, urlOf: (path: string) => string): Part {
     case "data":
       return { type: `data-${block.name}`, ...(block.id && { id: block.id }), data: block.data };
     default:
-      // Also what only a newer server knows.
+      // Also for block types of a newer server.
       return { type: `data-${block.type}`, data: block };
   }
 }
@@ -88,25 +88,25 @@ function sourceOf({ url, title = "", mediaType = ANY_TYPE }: Extract<Block, { ty
 
 const keptOf = ({ providerData }: ToolUse) => (providerData ?? {}) as { approvalId?: string; dynamic?: boolean };
 
-/** The id of the request for an approval: the agent's own, else the call's. */
+/** The id of an approval request: the agent's own id, otherwise the id of the call. */
 export const approvalIdOf = (call: ToolUse): string => keptOf(call).approvalId ?? call.id;
 export const isDynamic = (call: ToolUse): boolean => keptOf(call).dynamic === true;
 
-/** What a result gives: of one that failed, its words. */
+/** The fields of a result: its output, or the error text if it failed. */
 export function outputOf({ content, output, isError }: ToolResult): unknown {
   if (isError) return typeof content === "string" ? content : JSON.stringify(content);
-  // Of null, its text alone is kept.
+  // For null, only the text is stored.
   return output ?? (content === "null" ? null : content);
 }
 
 export type HistoryOptions = {
-  /** Turns that are not over. Those that wait for a person have their answers so far in the history. */
+  /** Unfinished turns. For those that wait for a person, the history includes the answer so far. */
   turns?: readonly TurnState[] | undefined;
-  /** Where the worker is. Without it, files of the worker's have paths of the page's own origin. */
+  /** The worker's URL. Without it, the worker's files have paths on the page's own origin. */
   url?: string | URL | undefined;
 };
 
-/** The messages of a thread as the AI SDK has them, oldest first, with the ids that they are streamed with. */
+/** Converts the messages of a thread to UI messages, oldest first, with the ids that they are streamed with. */
 export function toUIMessages<UI_MESSAGE extends UIMessage = UIMessage>(messages: readonly Message[], { turns = [], url }: HistoryOptions = {}): UI_MESSAGE[] {
   const urlOf = absolute(url);
   const told: Shown[] = [];
@@ -129,7 +129,7 @@ export function absolute(url: string | URL | undefined): (path: string) => strin
   return (path) => (path.startsWith("/") ? origin + path : path);
 }
 
-/** Answers behind their questions, although others may have been asked in between. */
+/** Sorts answers after their questions, even if other questions came in between. */
 export function inOrder(messages: readonly Message[]): Message[] {
   const ordered: Message[] = [];
   for (const message of messages) {
@@ -156,7 +156,7 @@ function add(shown: Shown, message: Message, urlOf: (path: string) => string): S
   return shown;
 }
 
-/** What is told of an answer beside its parts. */
+/** The metadata of an answer. */
 export function metadataOf({ metadata, createdAt, status }: Message): object {
   return { ...metadata, createdAt, ...(status !== "complete" && { status }) };
 }
@@ -182,7 +182,7 @@ function callOf(call: ToolUse): Part {
   return { ...part, state: states[state], approval: { id: approvalIdOf(call), ...decided, ...(reason && { reason }) } };
 }
 
-/** Puts results into the parts of their calls; false if there is one without. */
+/** Puts results into the parts of their calls; false if a result has no call. */
 function takes(shown: Shown, results: readonly ToolResult[]): boolean {
   const partOf = ({ toolUseId }: ToolResult) => shown.parts.findLast(({ toolCallId }) => toolCallId === toolUseId);
   if (!results.every(partOf)) return false;
@@ -197,7 +197,7 @@ function answer(part: Part, result: ToolResult): void {
   if (isError || !(part["approval"] as { approved?: boolean } | undefined)?.approved) delete part["approval"];
 }
 
-/** Nobody is to wait for the results of what broke off. */
+/** Gives open calls of an interrupted answer an error, so that nobody waits for their results. */
 function leave(part: Part): void {
   if (!["input-available", "approval-responded"].includes(String(part["state"]))) return;
   Object.assign(part, { state: "output-error", errorText: LEFT_OPEN });

@@ -1,4 +1,4 @@
-// One turn of a thread as the stream that a chat of the AI SDK reads.
+// Streams one turn of a thread to a chat of the AI SDK.
 import type { UIMessageChunk } from "ai";
 import { type Chunks, createChunks } from "./ai_sdk_chunks.ts";
 import { absolute, blocksOf, inOrder, isResults } from "./ai_sdk_messages.ts";
@@ -10,11 +10,11 @@ import type { Turn } from "./turn.ts";
 
 export type Watched = {
   requestId: string;
-  /** What is there already: the answer up to the calls that it was left with. */
+  /** The blocks that the chat already has: the answer up to its open calls. */
   held?: readonly Block[];
-  /** Of one that was sent from here: tells how it ended, also if it was refused. */
+  /** For a turn that was sent here: its handle, which reports the end, also after a refusal. */
   turn?: Turn | undefined;
-  /** Whether it ended before it was asked for. */
+  /** Whether the turn ended before this request. */
   isAgain?: boolean;
   signal?: AbortSignal | undefined;
   onAbort?: (() => void) | undefined;
@@ -37,7 +37,7 @@ export function onIdle(thread: Thread, listener: () => void): () => void {
   return () => void listeners.delete(listener);
 }
 
-/** The turn's answer from its beginning, or from what is held, and live until it ends or waits. */
+/** Streams the turn's answer from its beginning, or after the held blocks, until it ends or waits. */
 export function streamOf(thread: Thread, watched: Watched): ReadableStream<UIMessageChunk> {
   let leave = () => {};
   return new ReadableStream<UIMessageChunk>({
@@ -64,7 +64,7 @@ function watch(thread: Thread, watched: Watched, controller: ReadableStreamDefau
     signal?.removeEventListener("abort", abort);
     for (const unsubscribe of leaving) unsubscribe();
     counted.streams -= 1;
-    // The chat goes on with what it was given first.
+    // The chat keeps the first id that it received.
     if (counted.streams === 0) setTimeout(() => counted.listeners.forEach((listener) => listener()));
   }
 
@@ -83,7 +83,7 @@ function watch(thread: Thread, watched: Watched, controller: ReadableStreamDefau
     controller.close();
   }
 
-  /** Of a thread's data that names no turn, whoever reads is told. */
+  /** Passes on data of this turn, and data that belongs to no turn. */
   function tell({ requestId: of = requestId, name, data, id }: { requestId?: string; name: string; data: unknown; id?: string }): void {
     if (of === requestId) controller.enqueue({ type: `data-${name}`, ...(id && { id }), data, transient: true });
   }
@@ -107,7 +107,7 @@ function watch(thread: Thread, watched: Watched, controller: ReadableStreamDefau
     const answer = messages.findLast((message) => message.requestId === requestId && message.role === "assistant");
     if (answer) end(answer);
     else if (!turn && status === "failed") fail(new ThreadError({ code: "CLOSED", message: reason, retryable: false }));
-    // It is of a path that was left.
+    // The turn is on a path that is no longer current.
     else if (!turn) finish([{ type: "abort" }]);
   }
 
@@ -130,8 +130,8 @@ function watch(thread: Thread, watched: Watched, controller: ReadableStreamDefau
 }
 
 /**
- * The message that an answer is shown as, and what of it is before the answer: one that goes on with nothing but the
- * results of another one's calls is one message with that.
+ * Returns the id of the message under which an answer is shown, and the blocks before the answer. If an answer continues
+ * another one only with the results of its calls, both are shown as one message.
  */
 export function rootOf(
   messages: readonly Message[],
@@ -145,5 +145,5 @@ export function rootOf(
   return { id: root.id, before: [...root.before, ...blocksOf(answer.content), ...blocksOf(question.content)] };
 }
 
-/** The last message of the path, where no turn is under way. */
+/** The last message of the path, if no turn is running. */
 export const lastOf = (messages: readonly Message[]): Message | undefined => inOrder(messages).at(-1);

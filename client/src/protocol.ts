@@ -74,7 +74,7 @@ message: string,
 retryable: boolean, };
 
 /**
- * What a tool does.
+ * The effect of a tool.
  */
 export type ToolKind = "read" | "edit" | "execute";
 

@@ -320,7 +320,7 @@ export function createThread(options: ThreadOptions = {}): Thread {
     if (!signal.aborted) signal.addEventListener("abort", cancel);
     else if (isOpen(requestId)) cancel();
     const leave = () => signal.removeEventListener("abort", cancel);
-    // A closed thread may be opened again and send its messages.
+    // A closed thread may be opened again and send its message, so the signal must stay connected.
     result.then(leave, ({ code }: ThreadError) => code === "CLOSED" || leave());
   }
 

@@ -1,9 +1,9 @@
-// Makes a project of a template: copies it, and puts the project's name in the place of the template's.
+// Creates a project from a template: copies it, and replaces the template's name with the project's name.
 import { copyFileSync, cpSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { basename, join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
-/** What the templates call themselves. */
+/** The project name in the templates. */
 const PLACEHOLDER = "my-chat";
 const DEFAULT_TEMPLATE = "ai-sdk";
 
@@ -15,11 +15,11 @@ const TEMPLATES = {
   "assistant-ui": "a page of assistant-ui's parts; needs no key",
 };
 
-/** A worker is called by its name under `workers.dev`, so it has to be a name of a host. */
+/** A worker's name becomes a subdomain of `workers.dev`, so it must be a valid host name. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const ANYWHERE_BUT = ["node_modules", "favicon"];
 
-/** Written here, as npm leaves a file of that name out of packages. */
+/** The content is here because npm leaves a file with this name out of packages. */
 const IGNORED = ["node_modules/", "dist/", ".wrangler/", ".dev.vars", ".env"];
 
 export const USAGE = `npm create bobbin@latest NAME -- --template TEMPLATE
@@ -28,10 +28,10 @@ Makes the folder NAME with a small project in it. Templates:
 
 ${Object.entries(TEMPLATES).map(([name, what]) => `  ${name.padEnd(13)} ${what}${name === DEFAULT_TEMPLATE ? " (the default)" : ""}`).join("\n")}`;
 
-/** Something that a person can mend: its message is for them. */
+/** An error that the user can fix: its message is for the user. */
 export class Refusal extends Error {}
 
-/** `{ help, target, template }` of a command line. */
+/** Parses a command line to `{ help, target, template }`. */
 export function readArguments(args) {
   const { values, positionals } = parsed(args);
   if (values.help) return { help: true };
@@ -51,7 +51,7 @@ function parsed(args) {
 
 const exampleOf = (name) => `npm create bobbin@latest ${name} -- --template ${DEFAULT_TEMPLATE}`;
 
-/** The folder of a project that can be made. `target` is not there yet, or is empty; its last part is the project's name. */
+/** Checks and returns the project's folder. `target` must not exist, or must be empty; its last part is the project's name. */
 export function checkProject({ target, template, from = process.cwd() }) {
   if (!Object.hasOwn(TEMPLATES, template)) throw new Refusal(`There is no template "${template}": there are ${Object.keys(TEMPLATES).join(", ")}`);
   const folder = resolve(from, target);
@@ -60,10 +60,10 @@ export function checkProject({ target, template, from = process.cwd() }) {
   return folder;
 }
 
-/** Makes the project and returns its folder. */
+/** Creates the project and returns its folder. */
 export function createProject({ target, template, templates, from = process.cwd() }) {
   const folder = checkProject({ target, template, from });
-  // A `dist`, `node_modules` or state that a try of the template left behind in a clone is not the template.
+  // Skip `dist`, `node_modules` and local state, which a run of the template in a clone may have left.
   const isLeft = (path) => IGNORED.some((ignored) => basename(path) === ignored.replace("/", ""));
   cpSync(join(templates, template), folder, { recursive: true, filter: (path) => !isLeft(path) });
   renameIn(folder, basename(folder));
@@ -93,7 +93,7 @@ function renameIn(folder, name) {
   }
 }
 
-/** What a person does next, as text. */
+/** The next steps for the user, as text. */
 export function nextSteps(folder, template, from = process.cwd()) {
   const path = [relative(from, folder), folder].sort((one, other) => one.length - other.length)[0];
   const key = template === "ai-sdk" ? "  # your model's key goes into .dev.vars" : "";

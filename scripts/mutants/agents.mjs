@@ -8,13 +8,13 @@ export default [
   },
   {
     name: "A failing agent is not called again",
-    file: "src/thread/turn.rs",
+    file: "src/thread/running.rs",
     from: "        if self.agent_said_at.is_some() {\n            return None;",
     to: "        if self.agent_said_at.is_none() {\n            return None;",
   },
   {
     name: "An agent is called again when half of its answer is sent",
-    file: "src/thread/turn.rs",
+    file: "src/thread/running.rs",
     from: "        if self.agent_said_at.is_some() {\n            return None;",
     to: "        if false {\n            return None;",
   },
@@ -26,13 +26,13 @@ export default [
   },
   {
     name: "Keep-alives keep a turn running for ever",
-    file: "src/thread/turn.rs",
+    file: "src/thread/running.rs",
     from: "dead_at.min(since.saturating_add(silent_ms))",
     to: "dead_at.min(Millis::MAX.saturating_add(since).saturating_add(silent_ms))",
   },
   {
     name: "An answer may take for ever",
-    file: "src/thread/turn.rs",
+    file: "src/thread/running.rs",
     from: ".min(self.over_at(config))",
     to: "",
   },

@@ -99,14 +99,14 @@ export default [
   {
     name: "A later alarm replaces the one that guards a turn before the turn's end is stored",
     file: "src/thread/stream.rs",
-    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.rests());",
+    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.is_at_rest());",
     to: "let is_first = is_kept && !is_later;",
   },
   {
     name: "The alarm for a retry replaces the one that guards a turn before the turn's end is stored",
     file: "src/thread/stream.rs",
-    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.rests());",
-    to: "let is_first = is_kept && !(begins_nothing && self.rests());",
+    from: "let is_first = is_kept && !is_later && !(begins_nothing && self.is_at_rest());",
+    to: "let is_first = is_kept && !(begins_nothing && self.is_at_rest());",
   },
   {
     name: "A cancelled turn's agent is not stopped",
@@ -152,7 +152,7 @@ export default [
   },
   {
     name: "A growing block is not journalled on schedule",
-    file: "src/thread/turn.rs",
+    file: "src/thread/running.rs",
     from: "        self.answer.grow(more);\n        self.changed(more.len(), now);",
     to: "        self.answer.grow(more);",
   },

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_without_the_last_migration_is_not_asked_for_what_that_adds() {
+    fn statements_for_a_database_without_the_last_migration_leave_out_its_columns() {
         let migrations = migrations();
         let (_, last) = migrations.last().unwrap();
         for (table, statement) in
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told_from_a_database_that_is_away() {
+    fn a_lacking_column_differs_from_a_database_that_is_down() {
         for error in [
             "D1_ERROR: table sessions has no column named model: SQLITE_ERROR",
             "D1_ERROR: no such column: model at offset 7: SQLITE_ERROR",

@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_indexed_reads_as_before() {
+    fn indexed_text_reads_as_before() {
         for text in ["plain words", "(東京 tower)", "대학교에서 ■개요", "❤\u{fe0f} 👨\u{200d}👩", ""]
         {
             assert_eq!(searchable(text).replace(MARK, "").trim_start(), text);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_stands_before_each_word_and_at_the_beginning() {
+    fn a_mark_precedes_each_word_and_the_text() {
         let marks = |text| searchable(text).replace(MARK, "|");
         assert_eq!(marks("plain, words"), "|plain, |words");
         assert_eq!(marks("■개요 «x»"), "| ■|개|요 «|x»");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_indexed_of_the_longest_answer_fits_into_a_row_beside_it() {
+    fn the_indexed_words_of_the_longest_answer_fit_into_its_row() {
         let names = "getUserName ".repeat(crate::protocol::limits::ANSWER_BYTES_MAX / 12);
         let han = "東".repeat(crate::protocol::limits::ANSWER_BYTES_MAX / 3);
         for answer in [names, han] {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_looked_for_by_no_beginning_that_the_index_does_not_know() {
+    fn places_are_searched_only_by_beginnings_that_the_index_knows() {
         let places = |query| Expressions::of(query).unwrap().places.replace(MARK, "|");
         assert_eq!(places("common"), "\"|common\" OR \"|com\"*");
         assert_eq!(places("c 학교 ab"), "\"|c\" OR \"|학|교\" OR \"|ab\" OR \"|ab\"*");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_older_builds_are_asked_for_whole_words_of_hangul() {
+    fn texts_of_older_builds_are_searched_for_whole_words_of_hangul() {
         let older = Expressions::of("학교 東京").unwrap().older_words.replace(MARK, "|");
         assert_eq!(older, "\"|학교\"* \"|東|京\"*");
     }

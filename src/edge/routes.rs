@@ -7,7 +7,7 @@ use crate::protocol::limits::SESSION_ID_CHARS_MAX;
 use crate::protocol::{CollectVec, ErrorBody, ErrorCode, cut, is_session_id};
 use crate::thread::Ask;
 
-/// What a request asks for, by its method and address.
+/// The route of a request, found by its method and address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Health, served to everybody.

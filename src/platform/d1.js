@@ -1,4 +1,4 @@
-// What is asked of D1 and of objects in turn. In JavaScript it is a third of the size.
+// Queries to D1, and requests to one object after the other. In JavaScript this takes a third of the size.
 
 /** What `ask` comes to for each of some, or an error: six at a time, as many connections as a worker may have. */
 export const ask_all = async (all, ask) => {
@@ -40,8 +40,8 @@ const all_of = async (all, ask) => {
   return answers;
 };
 
-// Of several names for the same objects the usual one counts, else the first. A service has every property that it is
-// asked for, so a binding is known by its constructor.
+// If the same objects have several names, the default one counts, otherwise the first. A service has every
+// property that it is asked for, so a binding is recognised by its constructor.
 export const row_prefix = (env, id) => {
   const name = ["SESSION_DO", ...Object.keys(env)].find((name) => {
     const objects = env[name];
@@ -53,7 +53,7 @@ export const row_prefix = (env, id) => {
 
 export const row_prefix_of_class = (env, name) => row_prefix(env, env[name].idFromName("any"));
 
-// Of a subject that is to be forgotten, sessions that began before that was asked for.
+// Sessions of a subject that is to be forgotten, if they began before that was requested.
 const OWN = "FROM sessions WHERE owner = ?1 AND created_at <= coalesce((SELECT at FROM erasures WHERE owner = ?1), 1 << 53)";
 const ELSEWHERE = "SELECT session_id AS id FROM participants WHERE subject = ?1 LIMIT ";
 const ROUND = 20;
@@ -75,7 +75,7 @@ export const subject_held = async (own, all, subject) => {
   return JSON.stringify({ subject, sessions: mine.reduce((sum, { n }) => sum + n, 0), elsewhere, deletedAt: mine[0].at });
 };
 
-// What is delivered later meets this row.
+// Later deliveries find this row.
 export const subject_note = (own, subject, at) =>
   all_of(own, (database) =>
     run(database, [subject, at], "INSERT INTO erasures (owner, at) VALUES (?1, ?2) ON CONFLICT (owner) DO UPDATE SET at = excluded.at"));
@@ -92,7 +92,7 @@ export const subject_erase = async (env, own, all, subject, header, identity) =>
     const mine = await found(own, `SELECT id ${OWN} LIMIT ${ROUND}`, subject);
     const elsewhere = await found(all, ELSEWHERE + ROUND, subject);
     if (mine.length + elsewhere.length === 0) return;
-    // Of a session that is no more, rows may have come back with a backup.
+    // A backup may have restored rows of a session that was deleted.
     await all_of(mine, async ({ id, database }) => (await ask(id, "DELETE", (name) => `/sessions/${name}`)) || forget_rows([database], id));
     await all_of(elsewhere, async ({ id, database }) => {
       await ask(id, "POST", (name) => `/admin/sessions/${name}/forget?subject=${encodeURIComponent(subject)}`);

@@ -188,7 +188,7 @@ pub struct SessionUpdate {
     pub permission_mode: Option<PermissionMode>,
     /// The model to choose; `Some(None)` is the worker's default, `None` leaves it as it is.
     pub model: Option<Option<String>>,
-    /// What to merge into the session's metadata: `null` removes a name. `None` leaves it as it is.
+    /// Fields to merge into the session's metadata: `null` removes one. `None` leaves it as it is.
     pub metadata: Option<Fields>,
 }
 

@@ -102,7 +102,7 @@ kinds! {
 }
 
 words! {
-    /// What a tool does.
+    /// The effect of a tool.
     pub enum ToolKind {
         /// It only reads.
         Read = "read",

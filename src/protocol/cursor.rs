@@ -38,24 +38,25 @@ pub struct Progress {
     pub open: Option<usize>,
 }
 
-/// What a stock client was told behind the part of a turn that it holds.
+/// The pieces of a turn that a stock client was sent after the part that it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// So many pieces of the turn.
+    /// This many pieces.
     Told(Pieces),
-    /// So many of the pieces with which another request goes on with the turn there.
+    /// This many pieces of the response with which another request continues the turn there.
     GoingOn(usize),
-    /// All that there is, the end included. A number of pieces cannot say that: after a crash, a client may have had as
-    /// many as the turn has now, and not its end.
+    /// Everything, including the end. A number of pieces could not say that: after a crash, a client may have
+    /// had as many pieces as the turn has now, but not its end.
     Over,
 }
 
-/// A number of pieces of a turn. Those that say that the turn waits are told only while it does, and so are counted apart.
+/// A number of pieces of a turn. Pieces that say that the turn waits are counted apart, because they are sent
+/// only while it waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pieces {
-    /// Those that are told to everybody who is sent the turn.
+    /// Pieces that are sent to everybody who follows the turn.
     pub lasting: u64,
-    /// Those that say that the turn waits.
+    /// Pieces that say that the turn waits.
     pub waiting: u64,
 }
 

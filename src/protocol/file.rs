@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_ends_no_header() {
+    fn a_name_cannot_end_a_header() {
         assert_eq!(disposition("image/png", "a b.png"), "inline; filename*=UTF-8''a%20b.png");
         let odd = disposition("text/html", "\"'(*);ü\r\n.html");
         assert_eq!(odd, "attachment; filename*=UTF-8''%22%27%28%2A%29%3B%C3%BC%0D%0A.html");

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back() {
+    fn written_values_are_read_back() {
         comes_back(&Content::Text("said".into()));
         comes_back(&Content::Blocks(vec![
             Block::Text { text: "a".into() },

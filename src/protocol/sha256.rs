@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_standards_example_comes_out() {
+    fn the_standards_example_is_reproduced() {
         // FIPS 180-4. Stored ids depend on it: with another digest, a message that is sent again would count
         // as a new one.
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_traceparent_is_nothing() {
+    fn an_invalid_traceparent_is_ignored() {
         for wrong in [
             "",
             "00",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_comes_back_from_what_is_stored() {
+    fn a_stored_trace_is_read_back() {
         for state in [None, Some("a=1, b=2")] {
             let trace = Trace::parse(PARENT, state).unwrap();
             assert_eq!(Trace::parse_json(&trace), Some(trace));

@@ -15,6 +15,7 @@ use super::{Broken, Platform, Pump};
 const NOT_READ: &str = "a frame is JSON: send, resume or abort, each with its requestId";
 const NO_RUN: &str =
     "a frame is JSON: the input of a run, with its runId and messages, or abort, with its runId";
+const FAILED: &str = "the thread failed on this frame; connect again";
 const NO_SESSION: &str = "there is no session of this id; one is created by its first message";
 const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat, with its id in the address";
 
@@ -65,6 +66,27 @@ impl<P: Platform> Pump<P> {
         dialect: Dialect,
         text: &str,
     ) -> Result<Option<Pending>, Broken> {
+        let mut taken = Ok(None);
+        self.survive(socket, &mut |pump| taken = pump.take_stock_frame(socket, dialect, text));
+        taken
+    }
+
+    /// Runs the work that a socket's frame requires. If it panics outside of the thread, nothing tells how much of it was
+    /// done, and the socket is closed.
+    fn survive(&mut self, socket: &PeerId, work: &mut dyn FnMut(&mut Self)) {
+        if P::guard(&mut || work(self)).is_err() {
+            self.panicked();
+            let (peer, code) = (socket.clone(), CloseCode::InternalError);
+            let _ = self.input(Input::Broken { peer, code, reason: FAILED });
+        }
+    }
+
+    fn take_stock_frame(
+        &mut self,
+        socket: &PeerId,
+        dialect: Dialect,
+        text: &str,
+    ) -> Result<Option<Pending>, Broken> {
         let mut frame = None;
         let _ = P::guard(&mut || frame = dialect.stock().and_then(|stock| stock.parse(text)));
         match frame {
@@ -108,14 +130,16 @@ impl<P: Platform> Pump<P> {
         let peer = request_peer(socket, request);
         let Some(place) = self.pending.iter().position(|pending| *pending == peer) else { return };
         self.pending.swap_remove(place);
-        match asked {
-            Ok(asked) => self.ask(socket, request, dialect, asked),
-            Err(why) => self.deny(socket, request, dialect, &why),
-        }
+        let mut asked = Some(asked);
+        self.survive(socket, &mut |pump| match asked.take() {
+            Some(Ok(asked)) => pump.ask(socket, request, dialect, asked),
+            Some(Err(why)) => pump.deny(socket, request, dialect, &why),
+            None => {}
+        });
     }
 
     /// Has a request of a socket be sent the turn that it asks for. If it cannot be, it is told so.
-    pub fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
+    fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
         let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
         let Some(identity) = identity else { return };
         let now = self.platform.now();

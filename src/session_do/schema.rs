@@ -150,8 +150,8 @@ CREATE INDEX IF NOT EXISTS bobbin_parked ON bobbin_records (seq) WHERE parked = 
 
 /// The columns that tell the first format's table from an application's own table of the same name.
 pub const FIRST_FORMAT: (&str, [&str; 4]) = ("thread", ["epoch", "delivered", "open", "session"]);
-/// What the migration from the first format leaves in place of `thread`. A build of that format finds no
-/// column that it knows, and so refuses the thread instead of beginning a second log.
+/// The table and column that the migration from the first format leaves in place of `thread`. A build of that
+/// format finds no column that it knows, and so refuses the thread instead of beginning a second log.
 pub const MOVED: (&str, &str) = ("thread", "moved_to_bobbin_thread");
 
 /// Migrates from the first format: `messages` keeps its rows under another name.

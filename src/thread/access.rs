@@ -214,7 +214,7 @@ impl Thread {
         let Some(peer) = self.peers.remove(id) else { return };
         // Whatever a stream has not taken yet is dropped with it.
         if !peer.dialect.is_stream() && socket_of(id).is_none() {
-            self.owes_on(id.clone(), &peer.account);
+            self.keep_owed(id.clone(), &peer.account);
         }
         let requests: Vec<PeerId> = self.requests_of(id).collect_vec();
         for request in requests {

@@ -1,8 +1,11 @@
 //! An answer: its text, the other blocks at their places in it, and the block that still grows.
 
+pub(super) mod size;
+
 use crate::protocol::limits::ANSWER_BYTES_MAX;
 use crate::protocol::{Block, CollectVec, Content, Json, Progress, to_json};
 
+use self::size::{block_json_bytes, fitting, json_bytes};
 use super::store::{BlockEvents, Growing, PlacedBlock};
 
 /// An answer's text, and the other blocks at their places in it. At its end a block may be open.
@@ -465,7 +468,7 @@ impl Answer {
     }
 }
 
-/// Returns a block without the field that grows, as clients are told of its beginning.
+/// Returns a block without the field that grows, which is how its beginning is sent to clients.
 #[must_use]
 pub fn begun(block: &Block) -> Json {
     let mut json = Json::parse(&to_json(block)).unwrap_or(Json::Null);
@@ -488,35 +491,4 @@ fn is_replaced(earlier: &Block, later: &Block) -> bool {
         }
         _ => false,
     }
-}
-
-/// Returns as much of a text as fits into this many bytes of a JSON string.
-fn fitting(text: &str, room: usize) -> &str {
-    if text.len().saturating_mul(JSON_BYTES_PER_BYTE_MAX) <= room {
-        return text;
-    }
-    let mut bytes = 0_usize;
-    let fits = |char: &char| {
-        bytes = bytes.saturating_add(json_bytes(char.encode_utf8(&mut [0; 4])));
-        bytes <= room
-    };
-    let end = text.chars().take_while(fits).map(char::len_utf8).sum();
-    text.get(..end).unwrap_or_default()
-}
-
-/// A control character takes six bytes, as in `\u0001`.
-const JSON_BYTES_PER_BYTE_MAX: usize = 6;
-
-/// Returns how many bytes a text takes inside a JSON string.
-fn json_bytes(text: &str) -> usize {
-    let escape_bytes = |byte: u8| match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
-        0..=0x1f => 6,
-        _ => 1,
-    };
-    text.bytes().map(escape_bytes).sum()
-}
-
-pub(super) fn block_json_bytes(block: &Block) -> usize {
-    to_json(block).len()
 }

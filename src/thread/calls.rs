@@ -10,7 +10,8 @@ use crate::protocol::{
 
 use crate::dialect::ai_sdk::message::approval_id;
 
-use super::answer::{Answer, block_json_bytes};
+use super::answer::Answer;
+use super::answer::size::block_json_bytes;
 
 /// Stands for the person who decided, when the permission mode did.
 pub(super) const BY_MODE: &str = "mode";

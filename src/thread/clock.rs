@@ -29,8 +29,8 @@ impl Thread {
         self.files.set_back(by);
         self.rates.set_back(by);
         self.unread.set_back(by);
-        // The alarm may now be set for a time that is far away. It is set anew at the end of this input if it
-        // is needed.
+        // The alarm may now be set for a time that is far away. It is set again at the end of this input if
+        // it is needed.
         self.alarm = None;
     }
 }

@@ -36,7 +36,7 @@ impl Crowd {
 
     /// Returns the time before which no more text is sent, so that everything else gets as long as the last
     /// frame took.
-    pub fn rests_until(&self) -> Millis {
+    pub fn paused_until(&self) -> Millis {
         if self.serving_since.is_some() { Millis::MAX } else { self.served_at.saturating_add(self.took) }
     }
 

@@ -38,6 +38,8 @@ mod permission;
 mod place;
 mod queue;
 pub mod rows;
+mod running;
+mod select;
 mod session;
 pub mod stock;
 pub mod store;
@@ -208,7 +210,7 @@ impl Thread {
             Input::Sweep => {}
             Input::Alarm => {
                 self.alarm = None;
-                self.running_ids().into_iter().for_each(|turn| self.tell_accepted(turn));
+                self.running_ids().into_iter().for_each(|turn| self.log_accepted(turn));
                 self.time_out_delivery(now);
                 self.time_out_removal(now);
                 self.retire(now);
@@ -331,15 +333,15 @@ impl Thread {
     /// Returns a number that is hard to guess without the seed (splitmix64).
     fn next_random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed(self.random)
+        mix(self.random)
     }
 }
 
 /// Mixes a number so that each of its bits changes half of the result's bits (splitmix64).
-fn mixed(number: u64) -> u64 {
-    let mixed = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+fn mix(number: u64) -> u64 {
+    let mix = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mix = (mix ^ (mix >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mix ^ (mix >> 31)
 }
 
 /// Returns the error for a store that could not be read. The frame is refused and nothing has changed.

@@ -256,7 +256,7 @@ impl Thread {
     }
 
     /// Assigns a new session to the database of its owner.
-    pub(super) fn settle_down(&mut self) {
+    pub(super) fn assign_database(&mut self) {
         if let Some(session) = &self.session {
             self.outbox.place = self.place_of(session.owner.as_ref());
         }
@@ -281,7 +281,7 @@ impl Thread {
         // in between.
         if delivery.epoch == self.epoch {
             if delivery.has_content {
-                self.learn(delivery);
+                self.note_delivered(delivery);
             }
             if delivery.deletes && !self.outbox.owed.is_empty() {
                 self.outbox.owed.retain(|place| *place != delivery.place);
@@ -314,7 +314,7 @@ impl Thread {
 
     /// Notes that D1 has the delivery, unless it had lost earlier ones: it is another database, or was
     /// restored to an earlier state.
-    fn learn(&mut self, delivery: &Delivered) {
+    fn note_delivered(&mut self, delivery: &Delivered) {
         let Found { database, seq, erased_at: _ } = &delivery.found;
         let had = seq.unwrap_or_default();
         let outbox = &mut self.outbox;
@@ -335,7 +335,7 @@ impl Thread {
         self.outbox.failures = self.outbox.failures.saturating_add(1);
         self.back_off(now);
         match (step, self.outbox.suspect) {
-            (Step::Alone, Some(Suspect::FailedThoughD1Answers)) => self.doubt(records),
+            (Step::Alone, Some(Suspect::FailedThoughD1Answers)) => self.count_doubt(records),
             (Step::Alone, _) => self.outbox.suspect = Some(Suspect::Failed),
             // D1 is down, so the record is not to blame.
             (Step::Probe, _) => {
@@ -364,7 +364,7 @@ impl Thread {
     }
 
     /// Counts a failure of the suspect while D1 works. One may be chance; after several the record is parked.
-    fn doubt(&mut self, records: &dyn Records) {
+    fn count_doubt(&mut self, records: &dyn Records) {
         self.outbox.doubts = self.outbox.doubts.saturating_add(1);
         self.outbox.suspect = Some(Suspect::Failed);
         if self.outbox.doubts >= DELIVERY_DOUBTS_MAX {
@@ -407,13 +407,13 @@ impl Thread {
         let timed_out_at = self.outbox.in_flight.and(Some(self.outbox.timed_out_at()));
         // A running turn needs no alarm from the outbox: it has its own, and keeps the object awake for
         // timers.
-        let due_at = if self.rests() { self.delivery_due_at() } else { None };
+        let due_at = if self.is_at_rest() { self.delivery_due_at() } else { None };
         timed_out_at.filter(|_| self.owes()).or(due_at)
     }
 
     /// Returns whether a thread at rest is waiting to retry something that failed.
-    pub(super) fn tries_again(&self) -> bool {
-        self.rests() && (self.outbox.failures > 0 || self.files.has_failed())
+    pub(super) fn waits_to_retry(&self) -> bool {
+        self.is_at_rest() && (self.outbox.failures > 0 || self.files.has_failed())
     }
 
     /// Returns until when a delivery waits for the answer of a later message, which may follow soon. A
@@ -432,7 +432,7 @@ impl Thread {
 
     /// Writes a checkpoint when a thread comes to rest, or when waking would have to read many records.
     fn save_progress(&mut self) {
-        let rests = self.rests() && !self.owes();
+        let rests = self.is_at_rest() && !self.owes();
         let unsaved = self.seq.saturating_sub(self.outbox.saved);
         let is_saved = unsaved == 0 && self.outbox.saved_delivered == self.outbox.delivered;
         if self.session.is_none() || is_saved || (!rests && unsaved < UNSAVED_EVENTS_MAX) {

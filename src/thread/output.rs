@@ -59,7 +59,7 @@ pub enum Output {
         dialect: Dialect,
         /// All frames of the turn up to that place.
         frames: Vec<ServerFrame>,
-        /// What the client was told after these.
+        /// The pieces that the client was sent after these frames.
         since: Since,
         /// Whether the turn still waits at that place.
         waits: bool,

@@ -1,6 +1,6 @@
 //! Chooses the database of a session.
 
-use super::mixed;
+use super::mix;
 use super::store::hash;
 
 /// Returns the database, among the first `count`, for an owner or for a session without one; 0 is the first.
@@ -10,7 +10,7 @@ use super::store::hash;
 #[must_use]
 pub fn place(key: &str, count: u64) -> u64 {
     let key = hash(key);
-    (0..count).max_by_key(|place| mixed(key ^ mixed(place.saturating_add(1)))).unwrap_or_default()
+    (0..count).max_by_key(|place| mix(key ^ mix(place.saturating_add(1)))).unwrap_or_default()
 }
 
 /// Returns all databases that sessions of an owner may be in. `generations` lists the numbers of databases
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_is_added_takes_its_share_and_moves_nobody_else() {
+    fn adding_a_database_moves_only_its_share_of_owners() {
         let mut moved = 0;
         for owner in owners() {
             let (before, after) = (place(&owner, 4), place(&owner, 5));

@@ -7,8 +7,9 @@ use crate::protocol::{Millis, ServerFrame};
 use super::answer::Answer;
 use super::ending::Outcome;
 use super::events::Event;
+use super::running::Running;
 use super::store::{Record, Records, StoreError, Write};
-use super::turn::{Running, Turn, TurnState};
+use super::turn::{Turn, TurnState};
 use super::{Output, Thread, TurnId, unreadable};
 
 impl Thread {
@@ -84,7 +85,7 @@ impl Thread {
 
     /// Returns whether no turn runs and none is about to start. A thread at rest needs no alarm and no timer
     /// for turns.
-    pub(super) fn rests(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         let starts = || self.next_to_go_on().or_else(|| self.next_queued());
         self.running().next().is_none() && starts().is_none()
     }

@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_cannot_be_read_leaves_a_failed_message_in_its_place() {
+    fn unreadable_content_leaves_a_failed_message_in_its_place() {
         for content in [None, Some(text("no JSON")), Some(text("{}")), Some(number(6))] {
             let Found { value: record, fault } = Record::read(&with(an_answer(), "content", content.clone()));
             assert!(fault.is_some_and(|why| why.contains("content")), "{content:?}");
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_cannot_be_read_costs_that_field() {
+    fn an_unreadable_field_costs_only_itself() {
         for (column, value) in [("metadata", None), ("metadata", Some(text("[]"))), ("message_id", None)] {
             let Found { value: record, fault } = Record::read(&with(an_answer(), column, value));
             assert!(fault.is_some_and(|why| why.contains(column)), "{column}");
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_cannot_be_read_whole_keeps_what_can() {
+    fn a_partly_unreadable_session_keeps_its_readable_fields() {
         let row = |session: &str| {
             Columns(vec![
                 ("epoch", number(1)),

@@ -28,7 +28,7 @@ impl Thread {
             first_message_preview: preview(&content.words()),
             ..self.drafted_session(now, draft.as_ref())
         });
-        self.settle_down();
+        self.assign_database();
         self.checkpoint().map(Write::Create).into_iter().collect_vec()
     }
 
@@ -143,7 +143,7 @@ impl Thread {
 
     /// Deletes the session if its retention is over and it does nothing but wait for people.
     pub(super) fn retire(&mut self, now: Millis) {
-        if self.rests() && self.retires_at().is_some_and(|at| at <= now) {
+        if self.is_at_rest() && self.retires_at().is_some_and(|at| at <= now) {
             self.delete(now);
         }
     }
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preview_of_nothing_but_marks_is_cut_all_the_same() {
+    fn a_preview_of_only_marks_is_cut_too() {
         assert_eq!(preview(&format!("x{}", "\u{301}".repeat(300))).chars().count(), 101);
     }
 }

@@ -11,8 +11,9 @@ use super::answer::begun;
 use super::calls::shown;
 use super::ending::Outcome;
 use super::events::Event;
+use super::running::Running;
 use super::store::Write;
-use super::turn::{Running, Turn, TurnState};
+use super::turn::{Turn, TurnState};
 use super::{Output, Thread, TurnId};
 
 const TOO_LONG: &str = "the answer is longer than a thread can hold; ask for it in parts";
@@ -50,7 +51,7 @@ impl Thread {
                 }
                 AgentEvent::Finished(finished) => self.finished(now, turn, finished),
                 AgentEvent::Failed(failed) => self.failed(now, turn, failed),
-                said => self.said(now, turn, said),
+                said => self.take_event(now, turn, said),
             }
         }
         self.flush_due(now, turn, self.coalesce_ms());
@@ -75,7 +76,7 @@ impl Thread {
         };
         let event = Event::AgentFailed { request_id: request_id.clone(), why: running.reason(&failed) };
         let again = running.try_again(now, &failed, &config);
-        self.tell_accepted(turn);
+        self.log_accepted(turn);
         self.log_of(turn, event);
         match again {
             None => self.end(now, turn, Outcome::Failed(failed)),
@@ -104,7 +105,7 @@ impl Thread {
     }
 
     /// Adds a part of the answer.
-    fn said(&mut self, now: Millis, turn: TurnId, event: AgentEvent) {
+    fn take_event(&mut self, now: Millis, turn: TurnId, event: AgentEvent) {
         match event {
             AgentEvent::Text(text) => self.text(now, turn, &text),
             AgentEvent::Begin(block) => self.begin(now, turn, block),
@@ -120,7 +121,7 @@ impl Thread {
     }
 
     fn text(&mut self, now: Millis, turn: TurnId, text: &str) {
-        self.close(now, turn);
+        self.close_open_block(now, turn);
         let Some(running) = self.running_mut(turn) else { return };
         let fitting = running.answer.fitting(text);
         running.push_text(fitting, now);
@@ -130,7 +131,7 @@ impl Thread {
     }
 
     fn begin(&mut self, now: Millis, turn: TurnId, block: Block) {
-        self.close(now, turn);
+        self.close_open_block(now, turn);
         self.flush(now, turn);
         let block = self.as_shown(block);
         let Some(running) = self.running_mut(turn) else { return };
@@ -158,7 +159,7 @@ impl Thread {
         match running.answer.open() {
             // The block itself contains all that the open one grew by.
             Some((open, _)) if std::mem::discriminant(open) == std::mem::discriminant(&block) => {}
-            Some(_) => self.close(now, turn),
+            Some(_) => self.close_open_block(now, turn),
             None => self.flush(now, turn),
         }
         let Some(running) = self.running_mut(turn) else { return };
@@ -188,7 +189,7 @@ impl Thread {
 
     /// Closes the open block because the answer goes on without it: a thought is kept, half a call is
     /// dropped.
-    fn close(&mut self, now: Millis, turn: TurnId) {
+    fn close_open_block(&mut self, now: Millis, turn: TurnId) {
         self.keep_thought(now, turn);
         self.drop_open(turn);
     }
@@ -251,8 +252,8 @@ impl Thread {
     }
 
     fn flush_due(&mut self, now: Millis, turn: TurnId, coalesce_ms: u64) {
-        let rests_until = self.crowd.rests_until();
-        let due_at = |running: &mut Running| running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until));
+        let paused_until = self.crowd.paused_until();
+        let due_at = |running: &mut Running| running.frame_due_at(coalesce_ms).map(|at| at.max(paused_until));
         if self.running_mut(turn).is_some_and(|running| is_due(due_at(running), now)) {
             self.flush(now, turn);
         }
@@ -273,7 +274,7 @@ impl Thread {
             if is_due(running.journal_due_at(config.journal_ms), now) {
                 let journal = running.journal(turn);
                 self.store(vec![Write::Journal(journal)]);
-                self.tell_accepted(turn);
+                self.log_accepted(turn);
             }
             let Some(running) = self.running_mut(turn) else { continue };
             match running.ending.take_if(|(at, _)| is_silent || *at <= now) {
@@ -314,18 +315,18 @@ impl Thread {
         let error = ErrorBody::fatal(ErrorCode::AgentError, "cancelled");
         let Some(running) = self.running_mut(turn) else { return };
         for event in running.fail(Failed::new(error)) {
-            self.said(now, turn, event);
+            self.take_event(now, turn, event);
         }
     }
 
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
         let (coalesce_ms, delivery_due_at) = (self.coalesce_timer_ms(), self.delivery_due_at());
-        let rests_until = self.crowd.rests_until();
+        let paused_until = self.crowd.paused_until();
         let of_turns = self.running().flat_map(move |(_, running)| {
             let timeout = running.timeout_at(&self.config);
             let ending = running.ending.as_ref().map(|(at, _)| *at);
             [
-                running.frame_due_at(coalesce_ms).map(|at| at.max(rests_until)),
+                running.frame_due_at(coalesce_ms).map(|at| at.max(paused_until)),
                 running.journal_due_at(self.config.journal_ms),
                 delivery_due_at,
                 ending,
@@ -354,7 +355,7 @@ impl Thread {
         let appends =
             |output: &Output| matches!(output, Output::Store(commit) if commit.0.iter().any(is_append));
         let is_unsafe = had_waited && !begins_nothing && self.outputs.iter().any(appends);
-        let turns = (!self.rests() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
+        let turns = (!self.is_at_rest() || is_unsafe).then(|| now.saturating_add(GUARD_MS));
         let wanted =
             [turns, self.outbox_alarm(), self.files_alarm(), self.next_expiry()].into_iter().flatten().min();
         let is_kept = wanted.is_some();
@@ -365,14 +366,14 @@ impl Thread {
             // after hibernation the thread would not remember that it is not due yet, and would try too
             // early.
             (Some(at), Some(wanted))
-                if (at == wanted || at < wanted && !self.tries_again())
+                if (at == wanted || at < wanted && !self.waits_to_retry())
                     && (is_kept || self.is_retention_alarm) => {}
             _ => {
                 let previous = std::mem::replace(&mut self.alarm, wanted);
                 self.is_retention_alarm = !is_kept;
                 let set = Output::SetAlarm(wanted);
                 let is_later = previous.is_some_and(|at| wanted.is_some_and(|wanted| at < wanted));
-                let is_first = is_kept && !is_later && !(begins_nothing && self.rests());
+                let is_first = is_kept && !is_later && !(begins_nothing && self.is_at_rest());
                 if is_first { self.outputs.push_front(set) } else { self.outputs.push_back(set) }
             }
         }

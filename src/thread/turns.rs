@@ -178,7 +178,7 @@ impl Thread {
         let Sent { is_answer, is_regenerate, .. } = sent;
         let at = fork.as_ref().map(|fork| self.leave_path(now, &fork.change));
         if !is_answer && !is_regenerate {
-            self.make_way(now, &sent.content, fork.is_some());
+            self.end_waiting_turns(now, &sent.content, fork.is_some());
         }
         let author = self.subject(peer).map(str::to_owned);
         let mut writes = self.create_session(now, &sent.content, peer);
@@ -235,7 +235,7 @@ impl Thread {
         }
         match self.queued_frame(turn, request_id) {
             Some(frame) if !starts => {
-                self.tell_accepted(turn);
+                self.log_accepted(turn);
                 self.send_to(peer, frame);
             }
             _ => self.start(now, turn),
@@ -243,7 +243,7 @@ impl Thread {
     }
 
     /// Logs that a turn was accepted. A turn that ends soon has this in the line of its end.
-    pub(super) fn tell_accepted(&mut self, id: TurnId) {
+    pub(super) fn log_accepted(&mut self, id: TurnId) {
         let queued = self.queue_position(id).unwrap_or_default();
         let Some(turn) = self.turns.get_mut(&id) else { return };
         if let Some(connection_id) = turn.accepted_by.take() {

@@ -15,7 +15,7 @@ use crate::protocol::{CloseCode, Millis, Named, ServerFrame};
 use super::access::{Follows, Peer};
 use super::clock::set_back;
 use super::stock::socket_of;
-use super::{Config, PeerId, Thread, mixed};
+use super::{Config, PeerId, Thread, mix};
 
 const UNREAD: &str = "what this socket was sent was not read; connect again with the last cursor";
 /// A socket owes at most this many steps. A check says only that a step was reached; trying all of them tells
@@ -114,7 +114,7 @@ impl Reading {
     /// Returns the number of the check after `read` bytes. It does not help to guess the number of any other
     /// check.
     fn check(&self, read: u64) -> u64 {
-        mixed(self.seed ^ mixed(read)) >> (u64::BITS - CHECK_BITS)
+        mix(self.seed ^ mix(read)) >> (u64::BITS - CHECK_BITS)
     }
 }
 
@@ -201,7 +201,7 @@ impl Thread {
     }
 
     /// Notes that a socket is being closed. The bytes that it owes take up memory until its end is reported.
-    pub(super) fn owes_on(&mut self, id: PeerId, account: &Account) {
+    pub(super) fn keep_owed(&mut self, id: PeerId, account: &Account) {
         let owed = account.reading(&self.unread).owed();
         if owed >= self.save_bytes() {
             self.unread.leaving.insert(id, (owed, self.now));

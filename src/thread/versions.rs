@@ -4,7 +4,7 @@ use crate::protocol::limits::{
     CATCH_UP_BYTES_MAX, CATCH_UP_MESSAGES_MAX, PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX,
 };
 use crate::protocol::{
-    CollectVec, Content, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
+    CollectVec, Cursor, ErrorBody, ErrorCode, Message, Millis, ServerFrame, SnapshotReason, Versions,
 };
 
 use super::access::Follows;
@@ -17,14 +17,14 @@ use super::store::{
     question_id,
 };
 use super::turns::Sent;
-use super::{Origin, Output, PeerId, Thread, TurnId, unreadable};
+use super::{Output, PeerId, Thread, TurnId, unreadable};
 
 /// A change to another path, and the messages of it that are new to clients.
 pub(super) struct Change {
     /// The new path, up to the place where it continues.
-    path: Path,
+    pub(super) path: Path,
     /// The last message that stays.
-    after: Option<Record>,
+    pub(super) after: Option<Record>,
     messages: Vec<Record>,
     /// Whether the messages are too many for a frame.
     is_large: bool,
@@ -216,7 +216,7 @@ impl Thread {
         Ok(way.path(&late))
     }
 
-    fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
+    pub(super) fn change(&self, records: &dyn Records, way: &Way, count: u64) -> Result<Change, StoreError> {
         let path = self.path_of(records, way)?;
         let differs = path.with_all_since(END.saturating_sub(1)).first_difference(&self.path);
         let after = records.before(&path, differs, 1, 0)?.records.pop();
@@ -395,71 +395,6 @@ impl Thread {
         self.show_session();
     }
 
-    /// Makes the path through a message the current one.
-    pub(super) fn select(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, id: &str) {
-        let chosen = match self.turn_with(records, id) {
-            Ok(Some((turn, is_answer))) => self.way_through(records, turn, is_answer),
-            Ok(None) => {
-                let message = "there is no message of this id in the thread";
-                return self.refuse(origin, ErrorBody::fatal(ErrorCode::NotFound, message));
-            }
-            Err(error) => Err(error),
-        };
-        match chosen {
-            Ok(Some((change, last))) => self.choose(now, records, &change, &last, id),
-            Ok(None) => match self.at_the_end(records) {
-                Ok(frame) => self.send_to(origin.peer, frame),
-                Err(StoreError(_)) => self.refuse(origin, unreadable()),
-            },
-            Err(StoreError(_)) => self.refuse(origin, unreadable()),
-        }
-    }
-
-    /// Returns the newest path through a message, with the record of its last turn; `None` if that is the
-    /// current path.
-    fn way_through(
-        &self,
-        records: &dyn Records,
-        turn: TurnId,
-        is_answer: bool,
-    ) -> Result<Option<(Change, Record)>, StoreError> {
-        let tree = Tree::new(records.starts(None)?);
-        let last = tree.newest(turn, is_answer);
-        if self.last_turn.as_ref().is_some_and(|(current, _)| tree.are_together(*current, last)) {
-            return Ok(None);
-        }
-        let begun = records.begun_before(tree.end(last))?;
-        let begun = begun.ok_or_else(|| StoreError("the last turn of a path is missing".into()))?;
-        let count = count_up_to(records, &begun)?;
-        Ok(Some((self.change(records, &tree.way(last), count)?, begun)))
-    }
-
-    fn choose(&mut self, now: Millis, records: &dyn Records, change: &Change, last: &Record, id: &str) {
-        let first = match &change.after {
-            Some(_) => None,
-            None => records.events(change.path.beginning().saturating_sub(1), 1, 0).ok(),
-        };
-        let first = first.and_then(|page| page.records.into_iter().next());
-        let at = self.leave_path(now, change);
-        self.count_path(change.count, first.map(|first| preview(&first.content.words())));
-        let seq = self.next_seq();
-        let branch = self.go_to(change, seq);
-        self.last_turn = Some((last.turn, last.old_answer_id()));
-        let record = Record {
-            seq,
-            turn: last.turn,
-            message_id: id.to_owned(),
-            request_id: last.request_id.clone(),
-            created_at: now,
-            content: Content::default(),
-            kind: RecordKind::Select(Some(branch)),
-        };
-        self.show_path(records, change, None);
-        self.commit_path(record, Vec::new());
-        self.show_session();
-        self.join_commits(at);
-    }
-
     /// Commits a record that changes the path, and counts the `session` event that follows it.
     pub(super) fn commit_path(&mut self, record: Record, mut writes: Vec<Write>) {
         self.seq = record.seq.saturating_add(1);
@@ -469,7 +404,7 @@ impl Thread {
     }
 
     /// Returns a `branch` that changes nothing.
-    fn at_the_end(&self, records: &dyn Records) -> Result<ServerFrame, StoreError> {
+    pub(super) fn at_the_end(&self, records: &dyn Records) -> Result<ServerFrame, StoreError> {
         let newest = records.before(&self.path, END, 1, 0)?.records.pop();
         let after = newest.map(|newest| newest.message_id);
         let (cursor, messages) = (self.head(), Vec::new());

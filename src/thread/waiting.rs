@@ -13,8 +13,9 @@ use super::answer::{Answer, begun};
 use super::calls::{BY_MODE, Next, SUPERSEDED, no_call};
 use super::ending::Outcome;
 use super::events::Event;
+use super::running::Running;
 use super::store::{Decision, Given, Record, RecordKind, Round, Write, answer_id};
-use super::turn::{Running, Turn, TurnState, Waiting};
+use super::turn::{Turn, TurnState, Waiting};
 use super::{Origin, Output, PeerId, Thread, TurnId};
 
 impl Waiting {
@@ -40,13 +41,13 @@ impl Waiting {
                 RecordKind::Output(Some(_)) => waiting.answer.place(record.output()),
                 _ => return None,
             }
-            waiting.look(record.created_at);
+            waiting.note_if_answered(record.created_at);
         }
         Some((waiting, *started))
     }
 
     /// Notes the time once no call is open.
-    fn look(&mut self, now: Millis) {
+    fn note_if_answered(&mut self, now: Millis) {
         if self.answered_at.is_none() && !self.answer.has_open_call(&self.round.client_calls) {
             self.answered_at = Some(now);
         }
@@ -105,7 +106,7 @@ impl Thread {
         }
         self.append(vec![Write::Append(record.clone())], &record);
         self.unfollow(&request_id);
-        self.tell_accepted(id);
+        self.log_accepted(id);
         self.log_of(id, Event::Waiting { request_id, calls });
     }
 
@@ -241,12 +242,12 @@ impl Thread {
         match &mut turn.state {
             TurnState::Running(running) => {
                 if shows_anew {
-                    running.shown_anew(false);
+                    running.restart_open_block(false);
                 }
                 // Both are in one commit, so that an answer is never kept without its call.
                 writes.push(Write::Journal(running.journal(id)));
             }
-            TurnState::Waiting(waiting) => waiting.look(now),
+            TurnState::Waiting(waiting) => waiting.note_if_answered(now),
             TurnState::Queued => {}
         }
         let record = self.record_of(now, id, &request_id, content, kind);
@@ -262,7 +263,7 @@ impl Thread {
         let Some(running) = self.running_mut(id) else { return };
         let Some((block, _)) = running.answer.open() else { return };
         let (index, block) = (running.answer.block_count(), begun(block));
-        running.shown_anew(true);
+        running.restart_open_block(true);
         let cursor = self.head();
         self.send_all(ServerFrame::BlockStart { cursor, request_id, index, block });
         self.flush(now, id);
@@ -290,7 +291,7 @@ impl Thread {
     /// Ends waiting turns to make way for a new message. If the message answers a turn's calls, that turn is
     /// complete. If only one turn may run at a time, the message also takes the place of the other waiting
     /// turns; but a version of a message replaces those after it already, so it takes no others.
-    pub(super) fn make_way(&mut self, now: Millis, message: &Content, is_version: bool) {
+    pub(super) fn end_waiting_turns(&mut self, now: Millis, message: &Content, is_version: bool) {
         let results: Vec<&String> = match message {
             Content::Text(_) => Vec::new(),
             Content::Blocks(blocks) => blocks.iter().filter_map(result_of).collect_vec(),

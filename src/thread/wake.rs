@@ -8,8 +8,9 @@ use super::access::{Follows, Peer};
 use super::ending::Outcome;
 use super::files::Files;
 use super::outbox::Outbox;
+use super::running::Running;
 use super::store::{Deletion, Journal, Mark, MarkKind, Record, Records, Stored, Write};
-use super::turn::{Running, Turn, TurnState, Waiting};
+use super::turn::{Turn, TurnState, Waiting};
 use super::{Blame, Cause, Origin, PeerId, Thread, TurnId, Woken};
 
 /// The number of random bits that tell one life of a log from another.
@@ -147,7 +148,7 @@ impl Thread {
     /// Returns whether nothing was going on, so that every client had been sent everything, or been told of
     /// the deletion.
     fn is_settled(&self) -> bool {
-        self.rests() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
+        self.is_at_rest() && self.outbox.delivered >= self.seq && self.outbox.owed.is_empty()
     }
 }
 

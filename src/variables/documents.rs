@@ -72,7 +72,7 @@ impl Documented for Binding {
 }
 
 #[test]
-fn what_is_written_from_the_table_of_variables_is_up_to_date() {
+fn the_files_generated_from_the_table_are_up_to_date() {
     let manual = read_to_string(at(MANUAL)).unwrap();
     let (before, rest) = manual.split_once(MARKS[0]).expect("the manual has a place for the table");
     let (_, after) = rest.split_once(MARKS[1]).expect("the manual says where the table ends");
@@ -84,7 +84,7 @@ fn what_is_written_from_the_table_of_variables_is_up_to_date() {
 /// Anything read by a [`super::Name`] is in the table, since only the table makes one. This test is about
 /// everything else.
 #[test]
-fn nothing_is_read_of_the_environment_that_is_not_in_the_table() {
+fn only_variables_in_the_table_are_read_from_the_environment() {
     for read in sources().iter().flat_map(|source| source.split("env, &\"").skip(1)) {
         let name = read.split('"').next().unwrap_or_default();
         assert!(is_listed(name), "{name} is not in src/variables.rs");

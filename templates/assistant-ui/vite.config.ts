@@ -2,7 +2,7 @@ import { cloudflare } from "@cloudflare/vite-plugin";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-// On this machine everybody is let in. What is deployed stays closed until it is given credentials.
+// Local development needs no login. The deployment stays closed until you configure one.
 const onThisMachine = { config: { vars: { AUTH: "none" } } };
 
 export default defineConfig(({ command }) => ({

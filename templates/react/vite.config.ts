@@ -2,11 +2,11 @@ import { cloudflare } from "@cloudflare/vite-plugin";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
-// On this machine everybody is let in. What is deployed stays closed until it is given credentials.
+// Local development needs no login. The deployment stays closed until you configure one.
 const onThisMachine = { config: { vars: { AUTH: "none" } } };
 
 export default defineConfig(({ command }) => ({
-  // The worker, too: what is smaller starts sooner.
+  // Minify the worker, too: a smaller worker starts faster.
   build: { minify: true },
   plugins: [react(), cloudflare(command === "serve" ? onThisMachine : {})],
 }));

@@ -23,7 +23,6 @@ impl World {
         self.clients.iter_mut().for_each(|client| client.is_mute = false);
         self.note(|| "settling, nobody connects".into());
         self.rest()?;
-        self.wake_cut_off()?;
         // A thread whose turns all wait for people sleeps as one that has none.
         if self.host.store.spoilt.is_empty() {
             self.check_sleep()?;
@@ -53,17 +52,6 @@ impl World {
             }
         }
         Err("a client's message finds no end".into())
-    }
-
-    /// Sockets that outlived a crash may have been told half of what they asked for. Whoever wakes the thread first closes
-    /// them.
-    fn wake_cut_off(&mut self) -> Check {
-        let asks = self.tabs.iter().any(|tab| tab.socket.is_some() && !tab.streams.is_empty());
-        if self.host.thread().is_none() && asks {
-            self.host.pump(Input::Deadline);
-            self.observe()?;
-        }
-        Ok(())
     }
 
     /// It is connected and has been answered, or may not be.

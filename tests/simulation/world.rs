@@ -248,9 +248,11 @@ impl World {
                 Ok(())
             }
             Step::Crash { after_outputs, sockets_survive } => {
-                let crash = Sudden::Crash { sockets_survive };
                 match after_outputs.checked_sub(1) {
-                    Some(after) => self.host.faults.sudden = Some((after, crash)),
+                    // The runtime closes the sockets of an object that it ends in the middle of an event.
+                    Some(after) => {
+                        self.host.faults.sudden = Some((after, Sudden::Crash { sockets_survive: false }));
+                    }
                     None => drop(self.host.crash(sockets_survive)),
                 }
                 self.observe()

@@ -493,6 +493,28 @@ fn a_request_that_died_with_the_object_before_it_was_looked_at_is_closed_with_it
 }
 
 #[test]
+fn a_request_that_panics_outside_of_the_thread_is_answered_or_its_socket_closed() {
+    let resume = json!({ "type": "resume", "requestId": "R2", "id": "s1" });
+    let denied = json!({ "type": "resume", "requestId": "R2", "id": "another chat" });
+    let mut has_closed = [false, false];
+    for (frame, has_closed) in [resume, denied].into_iter().zip(&mut has_closed) {
+        for after in 0..4 {
+            let mut h = thread();
+            let ui = socket(&mut h, "ui");
+            send(&mut h, &ui, "R1", "m1", "one");
+            h.agent("u-m1", vec![said("answer"), finished()]);
+            h.host.faults.sudden = Some((after, Sudden::Panic));
+            h.host.receive(&ui, &frame.to_string());
+            let is_closed = h.host.links[&ui].close == Some(CloseCode::InternalError);
+            let is_answered = told(&h, &ui).0.get("R2").is_some_and(|stream| stream.ended.is_some());
+            assert!(is_closed || is_answered, "{frame} {after}");
+            *has_closed |= is_closed;
+        }
+    }
+    assert_eq!(has_closed, [true, true]);
+}
+
+#[test]
 fn what_a_program_posts_is_followed_by_stock_clients_too() {
     let mut h = thread();
     let post = Post {

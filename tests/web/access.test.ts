@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { test } from "node:test";
 import type { BrowserContextOptions } from "playwright-core";
+import { isAccessible } from "./support/axe.ts";
 import { type Tab, Visitor, until } from "./support/browser.ts";
 import { bobbin, upstream } from "./support/model.ts";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const ANSWER = "# Head\n\nIt is \\(e = mc^2\\)[^1], H<sub>2</sub>O, <kbd>Ctrl</kbd>.\n\n$$\\frac{a}{b}$$\n\n<details>\n<summary>More</summary>\n\nof it\n\n</details>\n\n[^1]: A note.\n\nText with `code` and [a link](https://example.com/).\n\n- [x] done\n\n```rust\nfn main() { /* 1 */ let a = \"b\"; }\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quoted";
 
 const looks: Record<string, BrowserContextOptions> = {
@@ -166,13 +164,4 @@ test("a screen reader announces the answer in whole sentences, and its end", asy
 async function send(tab: Tab, text: string): Promise<void> {
   await tab.field.fill(text);
   await tab.button("Send").click();
-}
-
-async function isAccessible(tab: Tab, state: string): Promise<void> {
-  await tab.page.evaluate(AXE);
-  const { violations } = (await tab.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")) as {
-    violations: { id: string; help: string; nodes: { html: string; failureSummary: string }[] }[];
-  };
-  const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => `${html}\n${failureSummary}`).join("\n")}`);
-  assert.deepEqual(found, [], state);
 }

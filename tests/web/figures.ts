@@ -7,13 +7,16 @@ import { freshId, start } from "../worker/harness.ts";
 import { fillObject } from "../worker/support/d1_fill.ts";
 import { type Call, Upstream } from "../worker/upstream.ts";
 import { type Tab, Visitor, closeBrowser, until } from "./support/browser.ts";
+import { serveEmptyPages } from "./support/empty_pages.ts";
 import { longestTasks } from "./support/tasks.ts";
 
 const ASSETS = fileURLToPath(new URL("../../web/dist/assets/", import.meta.url));
 const ROUNDS = 5;
+const PAINTS = 15;
 const MESSAGES = 5000;
 /** 400 kbit/s, as a phone has at the edge of a cell. */
 const SLOW = { offline: false, latency: 20, downloadThroughput: 50_000, uploadThroughput: 50_000 };
+const LINES = [["this machine", undefined], ["400 kbit/s, processor ÷ 4", SLOW]] as const;
 
 /** Records when the page says that it is connected. */
 const WATCH = `new MutationObserver(() => {
@@ -22,6 +25,7 @@ const WATCH = `new MutationObserver(() => {
 
 try {
   for (const name of readdirSync(ASSETS).sort()) say(name.replace(/-[\w-]{8}\./, "."), `${gzipSync(readFileSync(ASSETS + name), { level: 9 }).length} bytes gzipped`);
+  await painting();
   await connecting();
   await streaming();
   await many();
@@ -29,11 +33,46 @@ try {
   await closeBrowser();
 }
 
-/** The time from the navigation to `connected`, and to the first content. */
+/** The time to the first paint, compared with that of an empty page. The pages alternate, since the load of the machine changes. */
+async function painting(): Promise<void> {
+  const bobbin = await start();
+  const empty = await serveEmptyPages(bobbin.url);
+  const pages = { "an empty page": empty.bare, "an empty page with the headers of this one": empty.withHeaders, "this page": bobbin.url };
+  for (const [name, line] of LINES) {
+    const paints = new Map<string, Paint[]>();
+    for (let round = 0; round < PAINTS; round += 1) {
+      for (const [page, url] of Object.entries(pages)) paints.set(page, [...(paints.get(page) ?? []), await paint(url, line)]);
+    }
+    for (const [page, all] of paints) {
+      const part = (read: (paint: Paint) => number) => `${Math.round(Math.min(...all.map(read)))} | ${median(all.map(read))}`;
+      say(`${page}, ${name}: the document has come, first paint after it, first paint (best, median; ms)`, [part(({ came }) => came), part(({ came, painted }) => painted - came), part(({ painted }) => painted)].join(" | "));
+    }
+  }
+  empty.close();
+  await bobbin.close();
+}
+
+type Paint = { came: number; painted: number };
+
+async function paint(url: URL, line: typeof SLOW | undefined): Promise<Paint> {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open("about:blank");
+  if (line) await slow(await tab.page.context().newCDPSession(tab.page), line);
+  await tab.page.goto(String(url), { waitUntil: "commit" });
+  const times = `(() => {
+    const paint = performance.getEntriesByName("first-contentful-paint")[0];
+    return paint && { came: performance.getEntriesByType("navigation")[0].responseEnd, painted: paint.startTime };
+  })()`;
+  const seen = await until(() => tab.page.evaluate(times) as Promise<Paint | undefined>, (paint) => paint !== undefined);
+  await visitor.close();
+  return seen as Paint;
+}
+
+/** The time from the navigation to `connected`. */
 async function connecting(): Promise<void> {
   const bobbin = await start();
-  for (const [name, line] of [["this machine", undefined], ["400 kbit/s, processor ÷ 4", SLOW]] as const) {
-    const times: { painted: number; connected: number }[] = [];
+  for (const [name, line] of LINES) {
+    const times: number[] = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       const visitor = await Visitor.arrive();
       const tab = await visitor.open("about:blank");
@@ -41,13 +80,10 @@ async function connecting(): Promise<void> {
       if (line) await slow(await tab.page.context().newCDPSession(tab.page), line);
       await tab.page.goto(String(bobbin.url), { waitUntil: "commit" });
       await tab.page.locator(".connection.ready").waitFor({ timeout: 60_000 });
-      const connected = (await tab.page.evaluate("window.connectedAt")) as number;
-      const painted = (await tab.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")) as number;
-      times.push({ painted, connected });
+      times.push((await tab.page.evaluate("window.connectedAt")) as number);
       await visitor.close();
     }
-    say(`first paint, ${name}`, `${median(times.map(({ painted }) => painted))} ms`);
-    say(`connected, ${name}`, `${median(times.map(({ connected }) => connected))} ms`);
+    say(`connected, ${name}`, `${median(times)} ms`);
   }
   await bobbin.close();
 }

@@ -2,18 +2,17 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import type { BrowserContextOptions } from "playwright-core";
 import { type Bobbin, start } from "../worker/harness.ts";
 import { Upstream } from "../worker/upstream.ts";
+import { isAccessible } from "./support/axe.ts";
 import { CUT, type Tab, Visitor, until } from "./support/browser.ts";
 import { PICTURE, attached, filesOf, pick, picturesOf } from "./support/files.ts";
 import { Line } from "./support/line.ts";
 
 const SECRET = "a secret of thirty-two characters";
 const REFUSED = /status of 40[1349]/;
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 let upstream: Upstream;
 let bobbin: Bobbin;
@@ -140,11 +139,11 @@ for (const [look, options] of Object.entries(looks)) {
     const long = `${"a long name ".repeat(10)}.txt`;
     await pick(tab, filesOf({ "dot.png": PICTURE, [long]: "x", "empty.txt": "" }));
     await tab.sees("It is empty: there is nothing to send.");
-    await isAccessible(tab, "attached and refused");
+    await isSound(tab, "attached and refused");
     line.uploads = "hold";
     await pick(tab, filesOf({ "film.bin": Buffer.alloc(20 * 1024 * 1024) }));
     await tab.page.getByRole("progressbar", { name: "Upload of film.bin" }).waitFor();
-    await isAccessible(tab, "under way");
+    await isSound(tab, "under way");
     await tab.button("Cancel film.bin").click();
     await tab.button("Remove empty.txt").click();
     await until(() => tab.button("Send").isEnabled(), (isEnabled) => isEnabled);
@@ -152,15 +151,13 @@ for (const [look, options] of Object.entries(looks)) {
     answer(await upstream.next(), [{ url: `data:image/png;base64,${PICTURE.toString("base64")}`, mediaType: "image/png" }, { url: "https://example.com/a.pdf", mediaType: "application/pdf" }]);
     await tab.isDone();
     await picturesOf(tab, ".answer");
-    await isAccessible(tab, "sent");
+    await isSound(tab, "sent");
     await visitor.leave(new RegExp(`${CUT.source}|${REFUSED.source}`));
   });
 }
 
-async function isAccessible(tab: Tab, state: string): Promise<void> {
-  await tab.page.evaluate(AXE);
-  const { violations } = (await tab.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")) as { violations: { id: string; nodes: { failureSummary: string }[] }[] };
-  assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ failureSummary }) => failureSummary).join("\n")}`), [], state);
+async function isSound(tab: Tab, state: string): Promise<void> {
+  await isAccessible(tab, state);
   assert.equal(await tab.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"), false, `${state}: too wide`);
 }
 

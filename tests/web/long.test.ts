@@ -5,8 +5,10 @@ import { type Tab, Visitor, until, words } from "./support/browser.ts";
 import { longestTasks } from "./support/tasks.ts";
 
 const TURNS = 500;
-/** Of a processor's time: what else the machine does counts little. */
-const TASK_MS_MAX = 100;
+/** The longest task of an answer may take this many times the processor time of the longest task of an answer of a tenth the length. */
+const TIMES_MAX = 5;
+/** What else the machine does slows one try, the code each. */
+const TRIES = 3;
 
 let bobbin: Bobbin;
 before(async () => {
@@ -39,21 +41,15 @@ test("a thread of 1,000 messages is read from its end to its beginning, and stay
 
 test("a fast stream of a long answer does not stutter, and follows to the end", async (t) => {
   await bobbin.restart({ ECHO_DELAY_MS: "1" });
-  const visitor = await Visitor.arrive();
-  const tab = await visitor.open(bobbin.url);
-  await tab.isConnected();
-  const paragraphs = Array.from({ length: 60 }, (_, index) => `## Part ${index}\n\n${words(60)} **bold** \`code\`\n\n- a\n- b`);
-  await tab.field.fill(paragraphs.join("\n\n"));
-  const [longest = Infinity] = await longestTasks(tab.page, [
-    async () => {
-      await tab.field.press("Enter");
-      await tab.isDone(120_000);
-    },
-  ]);
-  assert.ok((await fromEnd(tab)) < 2, "it followed");
-  t.diagnostic(`the longest task took ${Math.round(longest)} ms of the processor`);
-  assert.ok(longest > 0 && longest < TASK_MS_MAX, `a task took ${Math.round(longest)} ms`);
-  await visitor.leave();
+  let isSlow = true;
+  for (let tries = 0; tries < TRIES && isSlow; tries += 1) {
+    const short = await longestTaskOf(6);
+    const long = await longestTaskOf(60);
+    t.diagnostic(`the longest task took ${Math.round(long)} ms of the processor, and ${Math.round(short)} ms in a short answer`);
+    assert.ok(short > 0 && long > 0, "the tasks were seen");
+    isSlow = long > TIMES_MAX * short;
+  }
+  assert.ok(!isSlow);
 });
 
 test("a person who scrolls up while it streams is left there", async () => {
@@ -71,6 +67,23 @@ test("a person who scrolls up while it streams is left there", async () => {
   assert.ok((await fromEnd(tab)) > 300);
   await visitor.leave();
 });
+
+/** In ms of the processor, while an answer of so many parts streams. */
+async function longestTaskOf(parts: number): Promise<number> {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await tab.isConnected();
+  await tab.field.fill(Array.from({ length: parts }, (_, index) => `## Part ${index}\n\n${words(60)} **bold** \`code\`\n\n- a\n- b`).join("\n\n"));
+  const [longest = 0] = await longestTasks(tab.page, [
+    async () => {
+      await tab.field.press("Enter");
+      await tab.isDone(120_000);
+    },
+  ]);
+  assert.ok((await fromEnd(tab)) < 2, "it followed");
+  await visitor.leave();
+  return longest;
+}
 
 const fromEnd = (tab: Tab) =>
   tab.page.evaluate("(() => { const box = document.querySelector('.scroller'); return box.scrollHeight - box.scrollTop - box.clientHeight })()") as Promise<number>;

@@ -2,7 +2,7 @@
 import type { Session } from "bobbin-client";
 import { subject } from "./credential.ts";
 
-export type News = { session: Session } | { deleted: string };
+export type News = { session: Session } | { deleted: string } | { renamed: string };
 
 const channel = typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel("bobbin:sessions");
 

@@ -1,4 +1,4 @@
-// Commands that look after a deployment: they speak HTTP under `/admin/`, with an admin's token.
+// Commands for the maintenance of a deployment: they use HTTP routes under `/admin/`, with an admin's token.
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream, existsSync, mkdirSync, openAsBlob, readFileSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -7,10 +7,10 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Refusal, adminToken, optionsOf } from "./common.mjs";
 
-/** As many as a worker asks at once, too. */
+/** The number of concurrent requests, the same as in the worker. */
 const AT_ONCE = 6;
 const ATTEMPTS = 8;
-/** Of one import's body; a worker takes 8 MiB. */
+/** Maximum size of one import body; a worker accepts 8 MiB. */
 const BODY_BYTES = 4 * 1024 * 1024;
 const PREVIEW_CHARS = 100;
 
@@ -78,7 +78,7 @@ class Deployment {
     [this.#url, this.#token] = [url, token];
   }
 
-  /** What passes is waited for; anything else that is no success is an error with the deployment's words. */
+  /** Retries after temporary failures; any other failure is an error with the deployment's message. */
   async fetch(path, init = {}, isFine = (response) => response.ok) {
     for (let attempt = 1; ; attempt += 1) {
       const response = await this.#once(path, init).catch((error) => error);
@@ -125,7 +125,7 @@ async function wordsOf(response) {
   }
 }
 
-/** Six at a time. What fails is told, and the others go on. */
+/** Runs six at a time. Failures are reported, and the others continue. */
 async function each(all, what, work) {
   const [counts, failed] = [new Map(), []];
   const rest = all[Symbol.asyncIterator]?.() ?? all[Symbol.iterator]();
@@ -156,7 +156,7 @@ async function reindex(deployment, ids, { from, all }) {
   await each(all ? deployment.sessions() : named([...new Set(listed)]), "Sessions", work);
 }
 
-/** Out of rows as JSON, or one a line. What tells classes apart stands before the id. */
+/** Reads ids from rows as JSON, or one per line. The prefix of the class is removed from the id. */
 function idsIn(text) {
   const rows = (value) => (Array.isArray(value) ? value.flatMap(rows) : Array.isArray(value?.results) ? rows(value.results) : [value?.id ?? value?.session_id ?? value]);
   let found;
@@ -193,7 +193,7 @@ async function exportSession(deployment, session, to) {
   return "written";
 }
 
-/** Whether it was written, whole, as it is now. */
+/** Whether the export of the session is complete and current. */
 async function isSame(target, session) {
   if (!existsSync(target)) return false;
   for await (const line of linesIn(target)) {
@@ -213,7 +213,7 @@ async function exportFile(deployment, id, file, to) {
   renameSync(`${target}.part`, target);
 }
 
-/** What somebody wrote in a session of somebody else, and no more of it. */
+/** Only the messages that a person wrote in somebody else's session. */
 async function exportElsewhere(deployment, id, to, subject) {
   const target = join(to, "elsewhere", `${id}.jsonl`);
   const response = await deployment.fetch(`/admin/sessions/${id}`);
@@ -280,7 +280,7 @@ async function importFile(deployment, id, file, path) {
   return true;
 }
 
-/** The lines of an export as they are, or those that a conversation of somebody's own comes to. */
+/** The lines of an export unchanged, or the lines generated from a custom conversation. */
 async function readable(path) {
   const text = () => readFileSync(path, "utf8").trim();
   const isArray = path.endsWith(".json");
@@ -301,7 +301,7 @@ async function* prepended(head, lines) {
   }
 }
 
-/** A conversation as a thread would have stored it: each message at its place, an answer for each question. */
+/** Converts a conversation to the records that a thread would have stored: each message in order, with an answer for each question. */
 async function* ownLines(head, lines) {
   const session = head?.session ?? {};
   const id = String(session.id ?? "");
@@ -329,7 +329,7 @@ async function* ownLines(head, lines) {
     const answers = role === "assistant" && question !== undefined;
     if (!answers) unanswered();
     at = Math.max(at, Number(createdAt ?? at));
-    // What is only text stands as a text.
+    // Content with only text is stored as a string.
     const isText = Array.isArray(content) && content.every(({ type }) => type === "text");
     const common = { content: JSON.stringify(isText ? content.map(({ text }) => text).join("") : content) };
     if (answers) {
@@ -345,7 +345,7 @@ async function* ownLines(head, lines) {
       const data = clientId === undefined ? {} : { data: JSON.stringify({ clientId }) };
       push({ ...begun, ...data, kind: "question", started: 1, ...(author !== undefined && { author }), ...(metadata !== undefined && { metadata: JSON.stringify(metadata) }) });
     } else {
-      // As a turn that nobody asked for: its beginning, and its end.
+      // An answer without a question is stored as the start and the end of an appended turn.
       push({ ...begun, kind: "append" });
       push({ ...common, kind: "answer", turn: begun.turn, request_id: requestId, message_id: `${begun.message_id}r`, status: "complete", metadata: figures(metadata), data: '{"appended":true}', ...(parent !== undefined && { parent }) });
     }

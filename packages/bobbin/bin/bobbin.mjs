@@ -112,7 +112,7 @@ function configText(config) {
   return readFileSync(config, "utf8").split("\n").filter((line) => !isComment(line)).join("\n");
 }
 
-/** The folder that wrangler's configuration names; with several databases, somebody has to say which is Bobbin's. */
+/** The migrations folder in wrangler's configuration; with several databases, the user must say which one is Bobbin's. */
 function configuredFolder() {
   const config = CONFIGS.find((name) => existsSync(name));
   const lines = config === undefined ? "" : configText(config);

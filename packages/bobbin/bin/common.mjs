@@ -1,4 +1,4 @@
-// What all commands share.
+// Shared by all commands.
 import { createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { parseArgs, parseEnv } from "node:util";
@@ -6,10 +6,10 @@ import { parseArgs, parseEnv } from "node:util";
 const SECRET_BYTES_MIN = 32;
 const ADMIN_SECONDS = 3_600;
 
-/** Something that a person can mend: its message is for them. */
+/** An error that the user can fix: its message is for the user. */
 export class Refusal extends Error {}
 
-/** Options and, where the command takes any, what stands beside them. */
+/** Parses options and, if the command takes any, positional arguments. */
 export function optionsOf(args, options, help, allowPositionals = false) {
   try {
     const parsed = parseArgs({ args, allowPositionals, options: { ...options, help: { type: "boolean", short: "h" } } });
@@ -38,7 +38,7 @@ export function sign(claims, secret) {
   return `${signed}.${createHmac("sha256", secret).update(signed).digest("base64url")}`;
 }
 
-/** A token of an admin, if there is a secret to sign it with; where `AUTH=none` none is needed. */
+/** Signs an admin's token, if there is a secret; with `AUTH=none` no token is needed. */
 export function adminToken() {
   try {
     const { secret, audience } = secretOf();

@@ -1,7 +1,7 @@
-/** Between Bobbin's messages and the AI SDK's (`ai` 6 and 7). Types alone: nothing of `ai` is loaded. */
+/** Converts Bobbin's messages to those of the AI SDK (`ai` 6 and 7). It only imports types, and loads no code of `ai`. */
 import type { Block, FileBlock, JsonValue, Message, ToolKind, ToolResultBlock, ToolUseBlock } from "./types.ts";
 
-/** A message as `streamText` takes it. */
+/** A message for `streamText`. */
 export type ModelMessage =
   | { role: "user"; content: string | UserPart[] }
   | { role: "assistant"; content: string | AssistantPart[] }
@@ -25,7 +25,7 @@ type ToolOutput =
   | { type: "error-text"; value: string }
   | { type: "execution-denied"; reason?: string };
 
-/** The messages of a turn as `streamText` takes them: calls, results and decisions in their places. A file that has no bytes here is told in words. */
+/** Converts the messages of a turn for `streamText`, with calls, results and decisions in order. A file without bytes becomes a description in words. */
 export function toModelMessages(messages: readonly Message[]): ModelMessage[] {
   return messages.flatMap((message, at): ModelMessage[] => {
     if (typeof message.content === "string") return message.content === "" ? [] : [{ role: message.role, content: message.content }];
@@ -50,10 +50,10 @@ function fileOf({ url, mediaType, name }: FileBlock): FilePart | { type: "text";
   return { type: "file", data: url.startsWith("data:") ? url : new URL(url), mediaType, ...(name !== undefined && { filename: name }) };
 }
 
-/** An answer as its steps: what people and tools say to a step's calls stands in a message of its own behind them. */
+/** Splits an answer into its steps: the results and decisions for a step's calls follow in a separate message. */
 class Steps {
   readonly #blocks: readonly Block[];
-  /** Whether the answer goes on, so that what was approved is yet to be carried out. */
+  /** Whether the answer continues, so that approved calls must still run. */
   readonly #goesOn: boolean;
   readonly #results: Map<string, ToolResultBlock>;
   readonly #out: ModelMessage[] = [];
@@ -75,12 +75,12 @@ class Steps {
     return this.#out;
   }
 
-  /** Whether a block is said behind the answers to the step's calls, and so in another step. */
+  /** Whether a block comes after the answers to the step's calls, and so belongs to another step. */
   #isAnswered(block: Block, before: Block | undefined): boolean {
-    // Nothing comes behind a step that is still to be carried out.
+    // No content follows a step whose calls must still run.
     if (this.#calls.some((call) => this.#isOpen(call))) return false;
     if (before?.type === "tool_result") return this.#calls.some((call) => call.id === before.toolUseId && !isAtProvider(call));
-    // A denial leaves no block.
+    // A denied call has no result block.
     return block.type !== "tool_use" && this.#calls.some(({ approval }) => approval?.state === "denied");
   }
 
@@ -100,7 +100,7 @@ class Steps {
     this.#calls.push(block);
   }
 
-  /** A model refuses a call that has no result right behind it, wherever in the answer the result came. */
+  /** Puts results directly after their calls, wherever they came in the answer: models refuse a call without a result right after it. */
   #flush(): void {
     const answers = this.#calls.flatMap((call) => this.#answersOf(call));
     if (this.#said.length > 0) this.#out.push({ role: "assistant", content: this.#said });
@@ -108,7 +108,7 @@ class Steps {
     [this.#said, this.#calls] = [[], []];
   }
 
-  /** Whether the AI SDK is to carry it out now. */
+  /** Whether the AI SDK must run the call now. */
   #isOpen({ id, approval }: ToolUseBlock): boolean {
     return this.#goesOn && !this.#results.has(id) && approval?.state === "approved";
   }
@@ -117,14 +117,14 @@ class Steps {
     const result = this.#results.get(call.id);
     const isOpen = this.#isOpen(call);
     const isDecided = call.approval !== undefined && call.approval.state !== "requested";
-    // What a provider carries out, it is told of each time; of the rest, a result says all once the answer is over.
+    // A provider needs the decisions on its own calls each time. For other calls of a finished answer, the result is enough.
     const isTold = isDecided && (isAtProvider(call) || isOpen || (this.#goesOn && call.approval?.state === "denied"));
     const answers = isTold ? this.#decision(call) : [];
     if (isAtProvider(call) || isOpen) return answers;
     return [...answers, resultOf(call, result ? outputOf(result) : missing(call))];
   }
 
-  /** The AI SDK finds the request of each decision, and carries out what was approved. */
+  /** The request and the decision: the AI SDK needs both to run an approved call. */
   #decision(call: ToolUseBlock): ToolPart[] {
     const { id, approval, providerData } = call;
     const approvalId = String(fieldOf(providerData, "approvalId") ?? id);
@@ -143,7 +143,7 @@ class Steps {
 
 const resultOf = ({ id, name }: ToolUseBlock, output: ToolOutput): ToolResultPart => ({ type: "tool-result", toolCallId: id, toolName: name, output });
 
-/** Of a call that has no result. */
+/** The output of a call without a result. */
 function missing({ approval, output }: ToolUseBlock): ToolOutput {
   if (approval?.state === "denied") return { type: "execution-denied", ...(approval.reason !== undefined && { reason: approval.reason }) };
   return { type: "error-text", value: output === "client" ? "nobody gave the result" : "no result was recorded" };
@@ -164,7 +164,7 @@ function optionsOf(providerData: JsonValue | undefined): ProviderOptions {
   return metadata === undefined ? {} : { providerOptions: metadata as Record<string, Record<string, JsonValue>> };
 }
 
-/** The same tools, which now ask whether they may: their `kind` is what the permission mode goes by. */
+/** Returns the same tools, which now require approval; the permission mode decides by their `kind`. */
 export function permissions<Tools extends Record<string, object>>(tools: Tools, kinds: { [Name in keyof Tools]?: ToolKind }): Tools {
   const asking = Object.entries(tools).map(([name, tool]) => {
     const kind = kinds[name];

@@ -1,12 +1,12 @@
-/** Recognises whose events a body holds, by the first that tells. */
+/** Recognises the format of a body's events, by the first distinctive event. */
 
-/** How the core reads a body: by the name of the kind of agent that answers so. */
+/** The format in which the core parses a body: the name of the kind of agent that uses it. */
 export type Kind = "ai-sdk" | "openai" | "responses" | "anthropic" | "workers-ai";
 
 /** An event stream begins with a field or a comment; anything else is text. */
 const IS_EVENTS = /^\ufeff?\s*(data|event|id|retry)?:/;
 const SNIFFED_BYTES_MAX = 65_536;
-/** So many characters that begin no field are text. */
+/** A body that begins with this many characters without a field is text. */
 const FIELD_CHARS_MAX = 8;
 
 export class Body {
@@ -28,7 +28,7 @@ export class Body {
     this.#recognise(false);
   }
 
-  /** Whether it was the events of an API, whose own end counts. */
+  /** Ends the body. Returns whether it had the events of an API, whose own end counts. */
   finish(): boolean {
     this.#recognise(true);
     if (this.#isText) this.#say(this.#decoder.decode());
@@ -58,7 +58,7 @@ export class Body {
 
 function kindOf(begins: string, isEnough: boolean): Kind | undefined {
   const lines = begins.split(/\r\n|\n|\r/);
-  // The last may go on.
+  // The last line may be incomplete.
   if (!isEnough) lines.pop();
   let guess: Kind | undefined;
   for (const line of lines) {
@@ -80,7 +80,7 @@ function kindOfEvent(data: string): Kind | undefined {
   if (typeof event !== "object" || event === null) return undefined;
   const { type } = event as { type?: unknown };
   if (typeof type === "string") {
-    // Two of them send it.
+    // Two of the formats have this event.
     if (type === "ping") return undefined;
     if (type.startsWith("message_") || type.startsWith("content_block_")) return "anthropic";
     return type.startsWith("response.") ? "responses" : "ai-sdk";

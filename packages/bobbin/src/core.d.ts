@@ -1,4 +1,4 @@
-/** What the compiled core gives: see `src/index.js` of the repository. */
+/** The exports of the compiled core: see `src/index.js` of the repository. */
 import type { Own } from "./thread.js";
 
 export declare class SessionDO {

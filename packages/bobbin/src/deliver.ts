@@ -1,18 +1,18 @@
-/** Hands on what an application gives for a turn, whatever its form, until it ends or nobody wants more. */
+/** Passes an application's answer, in any form, to the core, until it ends or the turn is over. */
 import { Body } from "./body.ts";
 import { chunksOf, finish, usageOf, type Chunk, type Memory } from "./parts.ts";
 import { type Answer, PublicError } from "./types.ts";
 
-/** Takes something, and says whether more is wanted. Kinds: 0 a chunk, 1 bytes of a body, 2 the kind of that body, 3 the end, 4 a failure. */
+/** Takes a value, and returns whether the turn still runs. Kinds: 0 a chunk, 1 bytes of a body, 2 the kind of that body, 3 the end, 4 a failure. */
 export type Take = (kind: number, value: unknown) => boolean;
 
-/** So many values in a row, without anything to wait for, and the object's other work gets its turn. */
+/** After this number of values in a row without a wait, the object's other work gets time to run. */
 const VALUES_MAX = 64;
 
-/** What gives one value after the other. */
+/** A source of values. */
 interface Source {
   next(): Promise<Step> | Step;
-  /** Nobody wants more. */
+  /** Called when no more values are needed. */
   stop(): unknown;
 }
 
@@ -36,7 +36,7 @@ export class Delivery {
     return !this.#isWanted || this.#signal.aborted;
   }
 
-  /** All of an answer. Throws what the application threw. */
+  /** Passes on a whole answer. Throws the application's errors. */
   async answer(answer: Answer): Promise<void> {
     if (typeof answer === "string") this.#say(answer);
     else if (answer instanceof Response) return this.#response(answer);
@@ -79,9 +79,9 @@ export class Delivery {
     } else throw new TypeError(`onTurn yielded ${shown(value)}; it yields text, bytes, and parts, which have a type`);
   }
 
-  /** The AI SDK's own stream for its clients lacks no part. */
+  /** Reads the AI SDK's own stream for its clients, which has every part. */
   async #uiStream(result: { toUIMessageStream: (...options: never[]) => unknown }): Promise<void> {
-    // A tool that fails is no failure of the answer: its own words go to the model and to people.
+    // A failed tool does not fail the answer: its error text is shown to the model and to people.
     const thrown = new Map<string, unknown>();
     const options = {
       sendReasoning: true,
@@ -126,7 +126,7 @@ export class Delivery {
     else this.#end();
   }
 
-  /** Bytes are UTF-8 here: a character may come in pieces. */
+  /** Decodes bytes as UTF-8: a character may be split between pieces. */
   async #iterable(values: AsyncIterable<unknown> | Iterable<unknown>): Promise<void> {
     let decoder: TextDecoder | undefined;
     const flush = () => {
@@ -141,7 +141,7 @@ export class Delivery {
     flush();
   }
 
-  /** As soon as the turn is over the source is let go of, whether it listens or not. */
+  /** Reads a source. When the turn is over, it stops reading at once, even if the source does not react. */
   async #each(source: Source, take: (value: unknown) => void): Promise<void> {
     let isDone = false;
     try {
@@ -172,19 +172,19 @@ export class Delivery {
 function sourceOf(values: ReadableStream<unknown> | AsyncIterable<unknown> | Iterable<unknown>): Source {
   if (values instanceof ReadableStream) {
     const reader = values.getReader();
-    // An iterator of it would wait for its next value before it cancels.
+    // The stream's own iterator would wait for its next value before it cancels.
     return { next: () => reader.read(), stop: () => reader.cancel() };
   }
   const iterator = Symbol.asyncIterator in values ? values[Symbol.asyncIterator]() : values[Symbol.iterator]();
   return { next: () => iterator.next(), stop: () => iterator.return?.() };
 }
 
-/** Without waiting: it may be in the middle of something that never ends. */
+/** Stops a source without waiting, because it may be in an operation that never ends. */
 function letGo(source: Source): void {
   void (async () => source.stop())().catch(() => {});
 }
 
-/** Figures that the AI SDK's stream for clients leaves out. */
+/** Usage and model, which the AI SDK's stream for clients leaves out. */
 function metadataOf(part: Chunk): object | undefined {
   if (part.type === "finish-step") {
     const model = (part["response"] as { modelId?: string } | undefined)?.modelId;

@@ -1,20 +1,20 @@
-/** Parts as applications and the AI SDK say them, as the chunks that the core reads: those of the UI message stream, and whole blocks. */
+/** Converts parts of applications and of the AI SDK to the chunks that the core reads: those of the UI message stream, and whole blocks. */
 import type { Part } from "./types.ts";
 
 export type Chunk = { type: string } & Record<string, unknown>;
 
-/** What an answer's parts so far leave behind. */
+/** The state after an answer's parts so far. */
 export interface Memory {
-  /** Ids of calls whose first piece has been told. */
+  /** Ids of calls whose first piece was sent. */
   begun: Set<string>;
-  /** Types that nobody knows, each logged once. */
+  /** Unknown types, each logged once. */
   odd: Set<string>;
 }
 
 const BLOCKS = new Set(["file", "source", "data"]);
-/** Parts of `fullStream` that bring nothing of an answer. */
+/** Parts of `fullStream` without content of an answer. */
 const SILENT = new Set(["text-end", "tool-input-end", "raw", "response-metadata", "stream-start", "ping"]);
-/** Those that the core reads as they are; `data-NAME` beside them. */
+/** Parts that the core reads unchanged; it also reads `data-NAME`. */
 const READ = new Set(
   [
     ["start", "start-step", "reset-step", "message-metadata", "abort", "text-start", "reasoning-start", "reasoning-end"],
@@ -23,7 +23,7 @@ const READ = new Set(
   ].flat(),
 );
 
-/** The chunks of a part; none if it brings nothing. */
+/** Returns the chunks of a part; none if it has no content. */
 export function chunksOf(part: Part | { type: string }, memory: Memory): Chunk[] {
   const it = part as Chunk;
   if (it.type === "text" && typeof it["text"] === "string") return [{ type: "text-delta", id: "text", delta: it["text"] }];
@@ -81,7 +81,7 @@ function ofSdk(it: Chunk, memory: Memory): Chunk[] {
     case "tool-input-delta":
       return [id === undefined ? it : { ...it, toolCallId: id, inputTextDelta: it["delta"] }];
     case "tool-call":
-      // Of one whose input is not valid, a `tool-error` follows.
+      // If the input is invalid, a `tool-error` follows.
       return [{ ...it, type: "tool-input-available" }];
     case "tool-result":
       return [{ ...it, type: "tool-output-available" }];
@@ -114,7 +114,7 @@ function others(it: Chunk, { odd }: Memory): Chunk[] {
 
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Tokens as the core names them: versions of the AI SDK tell the parts in different places. */
+/** Token counts under the core's names: versions of the AI SDK have them in different places. */
 export function usageOf(usage: unknown): object {
   const all = usage as Record<string, unknown>;
   const details = (name: string) => (all[name] ?? {}) as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** The application's own times. The object has one alarm, which the thread and the application share. */
+/** The application's scheduled tasks. The object has one alarm, which the thread and the application share. */
 
 export interface Task {
   id: string;
@@ -8,7 +8,7 @@ export interface Task {
   failures: number;
 }
 
-/** The task that stands for the application's `ctx.storage.setAlarm`. */
+/** The task that represents the application's `ctx.storage.setAlarm`. */
 export const ALARM = "alarm";
 
 const TABLE =
@@ -21,7 +21,7 @@ export class Schedule {
   readonly #setRealAlarm: (at: number) => Promise<void>;
   readonly #deleteRealAlarm: () => Promise<void>;
   readonly #getRealAlarm: () => Promise<number | null>;
-  /** When the thread wants to be woken; `undefined` after the object has slept, as nothing tells then. */
+  /** When the thread wants to be woken; `undefined`, because unknown, after the object has hibernated. */
   #threads: number | null | undefined;
   #hasTable: boolean | undefined;
   #setting: Promise<void> = Promise.resolve();
@@ -34,7 +34,7 @@ export class Schedule {
     this.#giveApplication();
   }
 
-  /** The storage as the thread sees it: its alarm is its own. */
+  /** The storage for the thread, which appears to have its own alarm. */
   get ofThread(): object {
     const storage = this.#storage;
     return {
@@ -61,7 +61,7 @@ export class Schedule {
     this.#setAlarm();
   }
 
-  /** What is due. A task stays until it is removed, so that a crash repeats it. */
+  /** The due tasks. A task stays until it is removed, so that it is repeated after a crash. */
   due(now: number): Task[] {
     return this.#tasks("WHERE at <= ? ORDER BY at", now);
   }
@@ -70,7 +70,7 @@ export class Schedule {
     return this.#tasks("WHERE id = ?", id)[0];
   }
 
-  /** A task failed: it is tried again, later each time. Returns whether it is. */
+  /** Schedules the retry of a failed task, with growing delays. Returns whether there is one. */
   retry({ id, failures }: Task, now: number): boolean {
     if (failures + 1 >= FAILURES_MAX) {
       this.remove(id);
@@ -81,17 +81,17 @@ export class Schedule {
     return true;
   }
 
-  /** Whether the thread's own time has come, as far as is known. */
+  /** Whether the thread's alarm is due, as far as is known. */
   isThreads(now: number): boolean {
     return this.#threads === undefined || (this.#threads !== null && this.#threads <= now);
   }
 
-  /** The alarm went off. What the thread wants next, it will say. */
+  /** Called when the alarm has fired. The thread will set its next alarm. */
   threadWoke(): void {
     this.#threads = null;
   }
 
-  /** Sets the alarm again for what is left. */
+  /** Sets the alarm again for the remaining tasks. */
   rearm(): Promise<void> {
     return this.#setAlarm();
   }
@@ -101,9 +101,9 @@ export class Schedule {
     return this.#setAlarm();
   }
 
-  /** One after the other: what is set last is what counts. */
+  /** Sets the alarm in order, so that the last call counts. */
   #setAlarm(): Promise<void> {
-    // Without tasks of the application nothing is to be found out, and the call goes through as it is.
+    // Without tasks of the application nothing must be read first, and the call is passed on directly.
     const next = this.#next();
     if (next === undefined && this.#threads !== undefined) return this.#set(this.#threads);
     this.#setting = this.#setting.then(async () => {
@@ -134,7 +134,7 @@ export class Schedule {
     return this.#hasTable;
   }
 
-  /** The storage of the application sets an alarm of its own, which takes nothing from the thread's. */
+  /** Replaces the application's alarm methods, so that its alarm does not overwrite the thread's. */
   #giveApplication(): void {
     const methods = {
       setAlarm: async (at: Date | number) => void this.add(Number(at), ALARM, null, ALARM),

@@ -2,8 +2,9 @@
 
 use web_sys::Request;
 
-use crate::edge::http::{configured_origins, is_upgrade, variable};
+use crate::edge::http::{configured_origins, variable};
 use crate::edge::routes::Refused;
+use crate::edge::upgrade::is_upgrade;
 use crate::platform::http::header;
 use crate::platform::{Env, now};
 use crate::protocol::{ErrorCode, Identity};

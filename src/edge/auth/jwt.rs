@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_between_its_times_and_a_little_longer() {
+    fn a_token_is_valid_between_its_times_with_some_leeway() {
         let claims = r#"{"sub":"a","nbf":1000,"exp":2000}"#;
         assert_eq!(check(claims, 960, None), Err("the token is not valid yet"));
         assert_eq!(check(claims, 980, None), Ok(()));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_an_application_lets_in_has_a_name_and_need_not_expire() {
+    fn a_caller_that_an_application_lets_in_needs_a_subject_and_no_expiry() {
         let check = |claims: &str| Claims::parse(claims).map(|claims| claims.check_given(2_000_000));
         assert_eq!(check(r#"{"sub":"a"}"#), Some(Ok(())));
         assert_eq!(check(r#"{"sub":"a","exp":1971}"#), Some(Ok(())));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_for_its_audience_alone() {
+    fn a_token_is_valid_only_for_its_audience() {
         for (audience, is_good) in
             [("\"us\"", true), ("[\"them\",\"us\"]", true), ("\"them\"", false), ("7", false)]
         {
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_names_sessions_is_good_for_those() {
+    fn a_token_that_names_sessions_is_valid_for_those() {
         let claims = r#"{"sub":"a","exp":2000,"bobbin":{"sessions":["one"],"role":"editor"}}"#;
         let claims = token(r#"{"alg":"HS256"}"#, claims).unwrap().claims;
         assert_eq!(claims.identity(Some("one")).granted, Some(Access::Editor));
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_that_is_not_understood_gives_nothing() {
+    fn a_claim_that_is_not_understood_grants_nothing() {
         for claim in [
             "null",
             "7",
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_has_a_length() {
+    fn a_subjects_length_is_limited() {
         let of = |bytes: usize| format!(r#"{{"sub":"{}","exp":2000}}"#, "s".repeat(bytes));
         assert_eq!(check(&of(SUBJECT_BYTES_MAX), 1, None), Ok(()));
         assert!(check(&of(SUBJECT_BYTES_MAX + 1), 1, None).is_err());

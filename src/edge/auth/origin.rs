@@ -64,7 +64,7 @@ mod tests {
     const URL: &str = "https://bobbin.example/sessions/a/websocket?cursor=0";
 
     #[test]
-    fn only_what_is_listed_or_its_own_is_allowed() {
+    fn only_listed_origins_and_the_workers_own_are_allowed() {
         let allowed = Some("https://app.example, https://two.example:8443");
         for origin in ["https://app.example", "https://two.example:8443", "https://bobbin.example"] {
             assert!(is_allowed(Some(origin), URL, allowed), "{origin}");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_this_machine_is_told_from_others() {
+    fn a_page_of_this_machine_differs_from_others() {
         for origin in
             ["http://localhost:5173", "https://localhost", "http://127.0.0.1:8787", "http://[::1]:80"]
         {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_this_machine_reads_where_everybody_is_let_in_and_no_other_is_named() {
+    fn a_page_of_this_machine_may_read_if_everybody_is_let_in_and_no_origin_is_named() {
         let (local, allowed) = ("http://localhost:5173", Some("https://app.example"));
         for none in [None, Some("")] {
             assert!(may_read(local, none, true));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_lets_in_everybody_is_called_by_a_name_that_is_its_own() {
+    fn a_worker_open_to_everybody_must_be_called_by_its_own_name() {
         let allowed = Some("https://app.example, http://192.168.1.5:8787");
         for host in
             ["localhost", "localhost:8787", "127.0.0.1:1", "[::1]:8787", "app.example", "192.168.1.5:8787"]

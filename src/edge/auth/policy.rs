@@ -152,14 +152,14 @@ mod tests {
     const URL: &str = "https://bobbin.example/sessions/a/websocket";
 
     #[test]
-    fn nothing_configured_is_closed() {
+    fn without_configuration_the_worker_is_closed() {
         assert!(Policy::read(&|_| None).is_err());
         assert!(Policy::read(&|name| (name.as_str() == "AUTH").then(|| "None".into())).is_err());
         assert_eq!(Policy::read(&|name| (name.as_str() == "AUTH").then(|| "none".into())), Ok(Policy::Open));
     }
 
     #[test]
-    fn a_secret_that_can_be_guessed_or_keys_that_can_be_changed_on_their_way_close_the_deployment() {
+    fn a_weak_secret_or_an_insecure_key_address_closes_the_deployment() {
         let read =
             |name: &str, value: &str| Policy::read(&|asked| (asked.as_str() == name).then(|| value.into()));
         assert!(read("AUTH_JWT_SECRET", &"é".repeat(16)).is_ok());
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_brings_its_token_beside_the_protocol() {
+    fn a_page_sends_its_token_as_a_subprotocol() {
         let brought = credential(None, Some("bobbin.v1, bobbin.bearer.YS5iLmM"), URL);
         assert_eq!(brought, Ok(Credential::Subprotocol("a.b.c".into())));
         assert!(credential(None, Some("bobbin.bearer.YS5iLmM"), URL).is_err());
@@ -210,13 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn a_program_brings_its_token_as_bearer() {
+    fn a_program_sends_its_token_as_bearer() {
         assert_eq!(credential(Some("bearer a.b.c"), None, URL), Ok(Credential::Bearer("a.b.c".into())));
         assert!(credential(Some("Basic abc"), None, URL).is_err());
     }
 
     #[test]
-    fn a_ticket_stands_in_the_address() {
+    fn a_ticket_is_in_the_address() {
         let ticket = "0123456789abcdef".repeat(2);
         let brought = |ticket: &str| credential(None, None, &format!("{URL}?ticket={ticket}"));
         assert_eq!(brought(&ticket), Ok(Credential::Ticket(ticket.clone())));

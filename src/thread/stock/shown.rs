@@ -7,8 +7,9 @@ use crate::protocol::{
 use crate::thread::access::Follows;
 use crate::thread::answer::Answer;
 use crate::thread::log::{self, CatchUp};
+use crate::thread::running::Running;
 use crate::thread::store::{Record, RecordKind, Records, StoreError, answer_id};
-use crate::thread::turn::{Running, Turn, TurnState};
+use crate::thread::turn::{Turn, TurnState};
 use crate::thread::{Audience, Origin, Output, PeerId, Thread, TurnId, unreadable};
 
 /// The turn that somebody asks for, and how much of it the client holds.

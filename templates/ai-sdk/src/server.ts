@@ -7,7 +7,7 @@ import { z } from "zod";
 const table = z.object({ place: z.string(), time: z.string() });
 const tools = {
   book: tool({ description: "Books a table", inputSchema: table, execute: ({ place, time }) => `Booked: ${place}, ${time}` }),
-  // Without `execute` it is for the page, which knows.
+  // Without `execute` the page runs it, because only the page knows the answer.
   clock: tool({ description: "The time and time zone of the person", inputSchema: z.object({}) }),
 };
 

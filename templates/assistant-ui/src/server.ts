@@ -1,6 +1,6 @@
 import { type Block, type JsonValue, type Message, type Part, routeThreadRequest, Thread, type Turn } from "bobbin";
 
-/** Stands in for a model, so that no key is needed: put your agent in the place of `onTurn`. */
+/** A fake model, so that no key is needed: replace `onTurn` with your agent. */
 export class Chat extends Thread {
   async *onTurn({ messages, round }: Turn): AsyncGenerator<Part | string> {
     const last = messages.at(-1);
@@ -13,7 +13,7 @@ export class Chat extends Thread {
     if (/remind/i.test(text)) yield { type: "tool_use", id: crypto.randomUUID(), name: "remind", title: "Remind you in 5 seconds", input: { text }, kind: "edit", approval: "requested" };
   }
 
-  /** The turn goes on: somebody has said whether the call may be carried out. */
+  /** Continues the turn after somebody has approved or denied the call. */
   *remind(blocks: Block[]): Generator<Part | string> {
     for (const block of blocks) {
       if (block.type !== "tool_use" || block.approval?.state !== "approved") continue;
@@ -22,7 +22,7 @@ export class Chat extends Thread {
     }
   }
 
-  /** Also if nobody is there: the conversation has it when they come back. */
+  /** Works even if nobody is connected: the message is in the conversation when they return. */
   async onSchedule(_name: string, data: JsonValue) {
     await this.append(`A reminder: ${(data as { text: string }).text}`);
   }

@@ -1,2 +1,2 @@
-// Bobbin's own worker: variables in wrangler.toml say which model answers.
+// Bobbin's own worker: variables in wrangler.toml choose the model.
 export { SessionDO, default } from "bobbin";

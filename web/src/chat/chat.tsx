@@ -1,12 +1,12 @@
 import { CLOSE_SESSION_DELETED, type Session, type Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { memo, useEffect } from "react";
-import { credential, subject } from "../credential.ts";
+import { credential } from "../credential.ts";
 import { useDraft } from "../drafts.ts";
 import { useAttachments } from "../files/attachments.ts";
 import { t } from "../language.ts";
 import { loadRest } from "../later.ts";
-import { rightsIn } from "../rights.ts";
+import { mayWrite } from "../may.ts";
 import { see } from "../sessions/marks.ts";
 import { useStore } from "../store.ts";
 import { Boundary, Contained, failed } from "../ui/boundary.tsx";
@@ -43,9 +43,8 @@ export const Chat = memo(function Chat({ sessionId, onMenu, onSession, onGone, o
   const isLoaded = useThreadState(thread, ({ isLoaded }) => isLoaded);
   const isGone = status === "failed" && closeCode !== null && GONE.includes(closeCode);
 
-  const token = useStore(credential);
-  // No token restricts the user's own sessions.
-  const isReader = token !== null && !!rightsIn(token)?.onlyReads(sessionId) && session?.owner !== subject();
+  useStore(credential);
+  const isReader = !mayWrite(sessionId, session);
 
   useEffect(() => watchTimes(thread), [thread]);
   useSeen(session);

@@ -6,6 +6,7 @@ import { find } from "../find/finding.ts";
 import { showKeys } from "../keys/keys.tsx";
 import { t } from "../language.ts";
 import { loadLater } from "../later.ts";
+import { mayManage } from "../may.ts";
 import { wordsOf } from "../sentence.ts";
 import { Boundary, failed } from "../ui/boundary.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -23,7 +24,9 @@ type Props = { thread: Thread; onMenu: () => void; onDelete: (sessionId: string)
 
 export function Header({ thread, onMenu, onDelete }: Props) {
   const title = useThreadState(thread, ({ session }) => titleOf(session));
-  const isStored = useThreadState(thread, ({ session }) => session !== null && session.messageCount > 0);
+  const session = useThreadState(thread, ({ session }) => session);
+  const isStored = session !== null && session.messageCount > 0;
+  const isManaged = isStored && mayManage(session);
   const [dialog, setDialog] = useState<DialogName | null>(null);
   const [isRenaming, setRenaming] = useState(false);
   const actions = useRef<HTMLButtonElement>(null);
@@ -37,7 +40,7 @@ export function Header({ thread, onMenu, onDelete }: Props) {
     ...(isStored
       ? [
           { label: t.find, act: () => find(thread.sessionId) },
-          { label: t.rename, act: () => setRenaming(true) },
+          ...(isManaged ? [{ label: t.rename, act: () => setRenaming(true) }] : []),
           { label: t.exportMarkdown, act: () => void later(({ exportSession }) => exportSession(thread, "md"), t.exportFailed) },
           { label: t.exportLines, act: () => void later(({ exportSession }) => exportSession(thread, "jsonl"), t.exportFailed) },
           { label: t.print, act: () => void later(({ printSession }) => printSession(thread), t.exportFailed) },
@@ -46,7 +49,7 @@ export function Header({ thread, onMenu, onDelete }: Props) {
       : []),
     { label: t.keys, act: showKeys },
     { label: t.diagnostics, act: () => setDialog("diagnostics") },
-    ...(isStored ? [{ label: t.delete, act: () => setDialog("delete"), isDanger: true }] : []),
+    ...(isManaged ? [{ label: t.delete, act: () => setDialog("delete"), isDanger: true }] : []),
   ];
 
   return (
@@ -54,15 +57,16 @@ export function Header({ thread, onMenu, onDelete }: Props) {
       <button type="button" className="quiet menu-button" aria-label={t.sessions} onClick={onMenu}>
         <Icon name="menu" />
       </button>
-      <h1 tabIndex={-1} dir="auto" className={isRenaming ? "visually-hidden" : undefined} onDoubleClick={isStored ? () => setRenaming(true) : undefined}>
+      <h1 tabIndex={-1} dir="auto" className={isRenaming ? "visually-hidden" : undefined} onDoubleClick={isManaged ? () => setRenaming(true) : undefined}>
         {title}
       </h1>
-      {isRenaming && (
+      {isRenaming && session && (
         <Rename
-          thread={thread}
-          onDone={() => {
+          session={session}
+          onSave={(title) => thread.updateSession({ title })}
+          onDone={(byKey) => {
             setRenaming(false);
-            actions.current?.focus();
+            if (byKey) actions.current?.focus();
           }}
         />
       )}

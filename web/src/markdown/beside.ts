@@ -1,64 +1,76 @@
-// Work that runs beside the page, since some texts make it take minutes: one request after the other, each for a limited time.
+// Runs work in web workers, because some texts make it take minutes.
 
-/** What takes longer is given up. */
-const TIME_MS = 1000;
+/** A request that takes longer keeps its worker to itself, and the requests behind it get another worker. */
+const TURN_MS = 1000;
+/** A request that takes longer is given up. Even a slow and busy machine needs less for a text that can be processed at all. */
+const TIME_MS_MAX = 20_000;
 
-/** Asks a worker, which is begun with the first request and says "ready" once it is. Undefined for what took too long or failed. */
-export function beside<Asked, Answer>(begin: () => Worker): (asked: Asked) => Promise<Answer | undefined> {
-  let worker: Promise<Worker> | undefined;
-  let last: Promise<unknown> = Promise.resolve();
+/** The part of `Worker` that is used. */
+export type Beside = {
+  postMessage(value: unknown): void;
+  terminate(): void;
+  onmessage: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+};
 
-  async function started(): Promise<Worker> {
+/**
+ * Sends requests to a worker, one after the other. The worker starts with the first request and says "ready" once it is loaded.
+ * Only one request at a time may keep a worker to itself, so there are at most two workers. A request that takes too long or
+ * fails is answered with undefined.
+ */
+export function beside<Asked, Answer>(begin: () => Beside): (asked: Asked) => Promise<Answer | undefined> {
+  let worker: Promise<Beside> | undefined;
+  /** Resolves when the next request may begin. */
+  let turn: Promise<unknown> = Promise.resolve();
+  /** Resolves when the request that keeps a worker to itself has ended. */
+  let alone: Promise<unknown> = Promise.resolve();
+
+  async function started(): Promise<Beside> {
     const begun = begin();
     try {
       await next(begun);
     } catch (error) {
-      // A page without a connection tries again with what it shows next.
+      // The connection may be lost, so the next request tries again.
       worker = undefined;
       throw error;
     }
     return begun;
   }
 
-  async function ask(asked: Asked): Promise<Answer | undefined> {
-    worker ??= started();
-    const running = await worker;
-    running.postMessage(asked);
-    const answer = await Promise.race([next(running), late()]);
-    if (answer !== LATE) return answer as Answer | undefined;
-    running.terminate();
+  async function endOfTurn(running: Beside, answer: Promise<unknown>): Promise<void> {
+    if ((await within(answer, TURN_MS)) !== LATE) return;
+    await Promise.race([answer, alone]);
+    alone = answer.finally(() => running.terminate());
     worker = undefined;
-    return undefined;
   }
 
   return (asked) => {
-    const result = last.then(() => ask(asked)).catch(() => undefined);
-    last = result;
-    return result;
+    const begun = turn.then(() => (worker ??= started()));
+    const answer = begun.then((running) => ask<Asked, Answer>(running, asked)).catch(() => undefined);
+    turn = begun.then((running) => endOfTurn(running, answer)).catch(() => {});
+    return answer;
   };
 }
 
-/** The worker's side: says that it is there, and answers each request. */
-export function answerBeside<Asked, Answer>(answer: (asked: Asked) => Answer | undefined): void {
-  onmessage = ({ data }: MessageEvent<Asked>) => postMessage(answerOrNothing(() => answer(data)));
-  postMessage("ready");
-}
-
-function answerOrNothing<Answer>(answer: () => Answer): Answer | undefined {
-  try {
-    return answer();
-  } catch {
-    return undefined;
-  }
+async function ask<Asked, Answer>(running: Beside, asked: Asked): Promise<Answer | undefined> {
+  running.postMessage(asked);
+  const answer = await within(next(running), TIME_MS_MAX);
+  return answer === LATE ? undefined : (answer as Answer | undefined);
 }
 
 const LATE = Symbol();
-const late = (): Promise<typeof LATE> => new Promise((resolve) => setTimeout(() => resolve(LATE), TIME_MS));
 
-/** The next thing that a worker says. */
-function next(worker: Worker): Promise<unknown> {
+function within(answer: Promise<unknown>, ms: number): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
+    const timer = setTimeout(() => resolve(LATE), ms);
+    void answer.then(resolve, reject).then(() => clearTimeout(timer));
+  });
+}
+
+/** The next message of a worker. */
+function next(worker: Beside): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }: { data: unknown }) => resolve(data);
     worker.onerror = reject;
   });
 }

@@ -1,4 +1,4 @@
-import { answerBeside } from "./beside.ts";
+import { answerBeside } from "./answer_beside.ts";
 import { highlight } from "./highlight.ts";
 
 export type Request = { code: string; language: string };

@@ -3,7 +3,7 @@
 // Temml was chosen because it makes the MathML that browsers render themselves: it needs no fonts and, unlike KaTeX, no
 // styles that the page's policy would have to allow, and has three quarters of its size.
 import temml from "temml";
-import { answerBeside } from "./beside.ts";
+import { answerBeside } from "./answer_beside.ts";
 
 export type Request = { tex: string; isBlock: boolean };
 

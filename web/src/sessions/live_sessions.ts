@@ -14,7 +14,7 @@ const RECENT = { ...server, order: "recent" } as const;
 /** The list of sessions, kept true by open threads, by other tabs, and by asking again now and then. */
 export function useLiveSessions() {
   const list = useSessions(RECENT);
-  const { put, refresh, remove: removeThere } = list;
+  const { put, refresh, remove: removeThere, rename: renameThere } = list;
 
   useEffect(() => credential.subscribe(() => void refresh()), [refresh]);
   useEffect(() => {
@@ -42,8 +42,15 @@ export function useLiveSessions() {
     },
     [removeThere],
   );
+  const rename = useCallback(
+    async (sessionId: string, title: string | null) => {
+      await renameThere(sessionId, title);
+      tellOthers({ renamed: sessionId });
+    },
+    [renameThere],
+  );
 
-  return { ...list, know, forget, remove };
+  return { ...list, know, forget, remove, rename };
 }
 
 export type LiveSessions = ReturnType<typeof useLiveSessions>;

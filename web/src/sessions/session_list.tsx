@@ -1,10 +1,14 @@
 import type { ListedSession } from "bobbin-client";
-import { type MouseEvent, memo, useEffect, useState } from "react";
+import { type MouseEvent, memo, useEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
+import { Rename } from "../chat/rename.tsx";
 import { find } from "../find/finding.ts";
 import { t } from "../language.ts";
+import { mayManage } from "../may.ts";
 import { openSession, pathOf } from "../router.ts";
 import { useStore } from "../store.ts";
 import { Contained } from "../ui/boundary.tsx";
+import { Icon } from "../ui/icon.tsx";
 import { type Mark, marks, marksOf } from "./marks.ts";
 import { when } from "./when.ts";
 
@@ -19,9 +23,10 @@ type Props = {
   /** The sessions that are chosen, while some are to be deleted. */
   chosen: ReadonlySet<string> | null;
   onChoose: (sessionId: string) => void;
+  onRename: (sessionId: string, title: string | null) => Promise<void>;
 };
 
-export function SessionList({ sessions, current, query, onOpen, chosen, onChoose }: Props) {
+export function SessionList({ sessions, current, query, onOpen, chosen, onChoose, onRename }: Props) {
   const now = useNow();
   useStore(marks);
   const marked = marksOf(sessions, current);
@@ -38,6 +43,7 @@ export function SessionList({ sessions, current, query, onOpen, chosen, onChoose
             onOpen={onOpen}
             isChosen={chosen ? chosen.has(session.id) : null}
             onChoose={onChoose}
+            onRename={onRename}
           />
         </Contained>
       ))}
@@ -53,7 +59,9 @@ type RowProps = Omit<Props, "sessions" | "current" | "chosen"> & {
   isChosen: boolean | null;
 };
 
-const Row = memo(function Row({ session, mark, isCurrent, query, now, onOpen, isChosen, onChoose }: RowProps) {
+const Row = memo(function Row({ session, mark, isCurrent, query, now, onOpen, isChosen, onChoose, onRename }: RowProps) {
+  const [isRenaming, setRenaming] = useState(false);
+  const place = useRef<HTMLLIElement>(null);
   const title = session.title || session.firstMessagePreview || t.untitled;
 
   function open(event: MouseEvent): void {
@@ -62,6 +70,11 @@ const Row = memo(function Row({ session, mark, isCurrent, query, now, onOpen, is
     openSession(session.id);
     if (query !== "" && session.snippet) find(session.id, query);
     onOpen();
+  }
+
+  function endRenaming(byKey: boolean): void {
+    flushSync(() => setRenaming(false));
+    if (byKey) place.current?.querySelector("a")?.focus();
   }
 
   const link = (
@@ -78,11 +91,22 @@ const Row = memo(function Row({ session, mark, isCurrent, query, now, onOpen, is
       {session.snippet && <span className="snippet" dir="auto">{session.snippet}</span>}
     </a>
   );
-  if (isChosen === null) return <li>{link}</li>;
+  if (isChosen !== null) {
+    return (
+      <li className="choosing">
+        <input type="checkbox" checked={isChosen} aria-label={t.selectSession(title)} onChange={() => onChoose(session.id)} />
+        {link}
+      </li>
+    );
+  }
   return (
-    <li className="choosing">
-      <input type="checkbox" checked={isChosen} aria-label={t.selectSession(title)} onChange={() => onChoose(session.id)} />
-      {link}
+    <li ref={place}>
+      {isRenaming ? <Rename session={session} onSave={(wanted) => onRename(session.id, wanted)} onDone={endRenaming} /> : link}
+      {!isRenaming && mayManage(session) && (
+        <button type="button" className="quiet small rename-button" aria-label={t.renameSession(title)} onClick={() => setRenaming(true)}>
+          <Icon name="edit" />
+        </button>
+      )}
     </li>
   );
 });

@@ -57,7 +57,7 @@ export function Sidebar({ list, current, onDone }: Props) {
       <div className="sidebar-list">
         <Undelivered current={current} onSession={list.know} onOpen={onDone} />
         {list.error?.code !== "UNAUTHENTICATED" && (
-          <SessionList sessions={list.sessions} current={current} query={list.query.trim()} onOpen={onDone} chosen={chosen} onChoose={choose} />
+          <SessionList sessions={list.sessions} current={current} query={list.query.trim()} onOpen={onDone} chosen={chosen} onChoose={choose} onRename={list.rename} />
         )}
         <ListState list={list} />
       </div>

@@ -201,6 +201,7 @@ export const de: Words = {
 
   actions: "Aktionen",
   rename: "Umbenennen",
+  renameSession: (title) => `„${title}“ umbenennen`,
   title: "Titel",
   renameHint: "Enter behält den Titel, Escape lässt ihn, wie er war.",
   renameFailed: (why) => `Der Titel wurde nicht geändert: ${why}`,

@@ -218,6 +218,7 @@ export const en = {
   // What is done with a session
   actions: "Session actions",
   rename: "Rename",
+  renameSession: (title: string) => `Rename “${title}”`,
   title: "Title",
   renameHint: "Enter keeps the title, Escape leaves it as it was.",
   renameFailed: (why: string) => `The title was not changed: ${why}`,

@@ -5,7 +5,7 @@ type Props = {
   decide: (approvalId: string, approved: boolean) => void;
 };
 
-/** What was said, in order. */
+/** Shows the parts of a message in order. */
 export function Parts({ parts, decide }: Props) {
   return parts.map((part, index) => <One key={index} part={part} decide={decide} />);
 }

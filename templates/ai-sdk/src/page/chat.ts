@@ -3,7 +3,7 @@ import { lastAssistantMessageIsCompleteWithApprovalResponses, lastAssistantMessa
 import { createThread } from "bobbin-client";
 import { createChatTransport } from "bobbin-client/ai-sdk";
 
-// The address names the conversation: it is there again after a reload, and in another tab.
+// The URL contains the conversation's id, so a reload or another tab shows the same conversation.
 if (!location.hash) history.replaceState(null, "", `#${crypto.randomUUID()}`);
 addEventListener("hashchange", () => location.reload());
 const id = location.hash.slice(1);
@@ -14,12 +14,12 @@ const transport = createChatTransport(thread);
 export const chat = new Chat<UIMessage>({
   id,
   transport,
-  // The results of the tools that run here. Several tabs may give one: the first counts.
+  // Returns results of tools that run in the page. If several tabs send a result, the first counts.
   onToolCall({ toolCall: { toolName, toolCallId } }) {
     if (toolName === "clock") void chat.addToolOutput({ tool: toolName, toolCallId, output: String(new Date()) });
   },
   sendAutomaticallyWhen: (chat) => lastAssistantMessageIsCompleteWithToolCalls(chat) || lastAssistantMessageIsCompleteWithApprovalResponses(chat),
 });
 
-// What other tabs and devices do is shown here as it comes.
+// Shows live what other tabs and devices do.
 transport.follow(chat);

@@ -3,7 +3,7 @@ import { lastAssistantMessageIsCompleteWithApprovalResponses, type UIMessage } f
 import { createThread } from "bobbin-client";
 import { createChatTransport } from "bobbin-client/ai-sdk";
 
-// The address names the conversation: it is there again after a reload, and in another tab.
+// The URL contains the conversation's id, so a reload or another tab shows the same conversation.
 if (!location.hash) history.replaceState(null, "", `#${crypto.randomUUID()}`);
 addEventListener("hashchange", () => location.reload());
 const id = location.hash.slice(1);
@@ -13,5 +13,5 @@ const transport = createChatTransport(thread);
 
 export const chat = new Chat<UIMessage>({ id, transport, sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses });
 
-// What other tabs and devices do is shown here as it comes.
+// Shows live what other tabs and devices do.
 transport.follow(chat);

@@ -2,12 +2,12 @@ import type { Block, Content } from "bobbin-client";
 
 type Props = {
   content: Content;
-  /** The calls that wait. */
+  /** The calls that wait for an answer. */
   open?: readonly string[];
   decide?: (toolUseId: string, approved: boolean) => void;
 };
 
-/** What was said, in order. */
+/** Shows the blocks of a message in order. */
 export function Blocks({ content, ...rest }: Props) {
   const blocks: Block[] = typeof content === "string" ? [{ type: "text", text: content }] : content;
   return blocks.map((block, index) => <One key={index} block={block} {...rest} />);

@@ -5,7 +5,7 @@ type Props = { openId: string; onBegin: () => void };
 
 export function Conversations({ openId, onBegin }: Props) {
   const { sessions, put, rename, remove, search, hasMore, loadMore, error } = useSessions({ order: "recent" });
-  // What the open conversation knows of itself is newer than the list.
+  // The open conversation's own state is newer than the list.
   const session = useThreadState(useThread({ sessionId: openId, storage: localStorage }), (snapshot) => snapshot.session);
   useEffect(() => {
     if (session) put(session);

@@ -4,7 +4,7 @@ import { Chat } from "./Chat";
 import { Conversations } from "./Conversations";
 import "./style.css";
 
-// The address names the conversation: it is there again after a reload, and in another tab.
+// The URL contains the conversation's id, so a reload or another tab shows the same conversation.
 const open = () => location.hash.slice(1);
 const begin = () => (location.hash = crypto.randomUUID());
 if (!open()) begin();
