@@ -13,6 +13,11 @@ use crate::support::Run;
 
 /// What a run says to who is cut off after each of its events in turn, and goes on from there.
 fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
+    run_from_places(h, run, first, 1)
+}
+
+/// The same, for who has had at least so many events.
+fn run_from_places(h: &mut Harness, run: &str, first: &PeerId, had_min: usize) -> Vec<Run> {
     let told = h.host.links[first].told.clone();
     let resumed = |had: usize| {
         let mut read = Run::default();
@@ -26,7 +31,7 @@ fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
         }
         read
     };
-    (1..told.len()).map(resumed).collect()
+    (had_min..told.len()).map(resumed).collect()
 }
 
 fn answer_as_run(h: &mut Harness, name: &str, run: &str, calls: &[&str]) -> PeerId {
@@ -147,6 +152,27 @@ fn a_run_that_was_cut_off_in_a_thought_that_was_dropped_is_told_that_it_ends() {
         follow(&mut h, Dialect::AgUiEvents, "again", wants(TurnWanted::Turn("run1".into(), Some(place))));
     h.host.links[&again].told.iter().for_each(|event| read.event(event).unwrap());
     assert_eq!((read.text.as_str(), read.ended.as_deref()), ("answer", Some("RUN_FINISHED")));
+}
+
+#[test]
+fn a_run_goes_on_from_each_event_of_a_call_that_was_begun_after_another_block_was_dropped() {
+    let unfinished = |id: &str| Block::tool_use(id, "f", bobbin::protocol::Json::Null);
+    // Of a thought that was dropped, the client must have had some text: nothing tells that it knows the beginning.
+    for (dropped, had_min) in [(unfinished("c1"), 1), (Block::thinking(""), 4)] {
+        let mut h = thread();
+        let first = ask_run(&mut h, "first", "run1", "m1");
+        let grow = || AgentEvent::Grow("hm".into());
+        h.agent("run1", vec![AgentEvent::Begin(dropped.clone()), grow(), AgentEvent::Drop]);
+        h.agent("run1", vec![AgentEvent::Begin(unfinished("c2")), grow()]);
+        h.agent("run1", vec![AgentEvent::Block(unfinished("c2")), said("answer"), finished()]);
+        let calls = |read: &Run| -> Vec<Value> {
+            read.parts.iter().filter(|part| part["call"].is_string()).cloned().collect()
+        };
+        let all = calls(&run(&h, &first));
+        for read in run_from_places(&mut h, "run1", &first, had_min) {
+            assert_eq!((read.text.as_str(), calls(&read)), ("answer", all.clone()), "after {dropped:?}");
+        }
+    }
 }
 
 #[test]

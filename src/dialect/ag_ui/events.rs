@@ -65,14 +65,11 @@ impl Teller for Events {
                 after.bytes = after.bytes.saturating_add(token.len());
             }
             ServerFrame::BlockStart { block, .. } => {
-                // A call is told once it is whole.
                 self.is_thinking = text(block, "type") == "thinking";
                 after.open = Some(0);
             }
-            ServerFrame::BlockDelta { index, delta, .. } => {
-                if self.is_thinking {
-                    self.think(*index, delta);
-                }
+            ServerFrame::BlockDelta { index, delta, .. } if self.is_thinking => {
+                self.think(*index, delta);
                 after.open = Some(after.open.unwrap_or_default().saturating_add(delta.len()));
             }
             ServerFrame::Block { index, block, .. } => {
@@ -101,6 +98,13 @@ impl Teller for Events {
                 self.say(format!(r#"{{"type":"RUN_ERROR","message":{message},"code":{code}}}"#));
             }
             _ => {}
+        }
+        if !self.is_thinking
+            && matches!(frame, ServerFrame::BlockStart { .. } | ServerFrame::BlockDelta { .. })
+        {
+            // A call is told once it is whole. Until then nothing moves: whoever is shown the turn again is told nothing
+            // of a call that was dropped, and counts from the same place.
+            return Vec::new();
         }
         let turn = self.held.turn;
         let named =
