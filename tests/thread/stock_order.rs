@@ -254,3 +254,22 @@ fn results_of_calls_behind_which_a_turn_has_gone_on_and_ended_are_refused() {
     follow(&mut h, Dialect::AgUiEvents, "all", all);
     assert_eq!(h.started().len(), 1);
 }
+
+#[test]
+fn who_answers_the_calls_that_a_turn_ended_with_may_answer_earlier_ones_that_have_no_result() {
+    let unmarked = |id: &str| AgentEvent::Block(Block::tool_use(id, "f", bobbin::protocol::Json::Null));
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![unmarked("c0"), call("c1"), finished()]);
+    follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c0", "c1"], &["c1"])]));
+    h.agent("run1", vec![unmarked("c2"), finished()]);
+    let all = run_behind("all", &[(&["c0", "c1", "c2"], &["c0", "c2"])]);
+    follow(&mut h, Dialect::AgUiEvents, "all", all);
+    let question = h.host.store.records.values().rfind(|record| !record.is_end()).unwrap();
+    let bobbin::protocol::Content::Blocks(results) = &question.content else { panic!("no results") };
+    let given = results.iter().map(|result| match result {
+        Block::ToolResult { tool_use_id, .. } => tool_use_id.as_str(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(given.collect::<Vec<_>>(), ["c0", "c2"]);
+}

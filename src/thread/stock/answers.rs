@@ -95,9 +95,10 @@ impl Thread {
         self.follow_post(now, records, origin, post, held);
     }
 
-    /// If the last turn is complete, is shown under this id and ended with calls that have no result: the questions of
-    /// its message, and one of the results that are given to these calls. Its client knows them, and so was told all of
-    /// the turn.
+    /// Returns the questions of the last turn's message, and a question of the results that are given to its
+    /// calls, if the turn is complete and shown under this id. One of the results must be for a call that the
+    /// turn ended with. Its client then knows all of the turn, and shows all the results that it gives, so
+    /// those for earlier calls without a result are taken as well.
     fn last_open(
         &self,
         records: &dyn Records,
@@ -112,17 +113,21 @@ impl Thread {
             // It may have been answered so before: then the last turn is that answer's own.
             return Ok(None);
         };
-        let open = unanswered(&end.content, Self::settled(records, last, &end)?);
+        let (open, settled) = (unanswered(&end.content), Self::settled(records, last, &end)?);
+        let knows_end = said.iter().any(|(id, said)| {
+            matches!(said, ToolSaid::Output(_))
+                && open.contains(id)
+                && calls(&end.content).skip(settled).any(|call| call == id)
+        });
         let results = said.into_iter().filter_map(|(id, said)| match said {
             ToolSaid::Output(block) if open.contains(&id) => Some(*block),
+            // A decision comes too late: whoever was asked has decided.
             _ => None,
         });
-        let results = results.collect_vec();
-        // A decision alone comes too late: whoever was asked has decided.
-        let is_any = !results.is_empty();
         let request_id = ["t-", &end.message_id].concat();
-        let post = Post { request_id, content: Content::Blocks(results), ..Post::default() };
-        Ok(is_any.then_some((chain, post)))
+        let content = Content::Blocks(results.collect_vec());
+        let post = Post { request_id, content, ..Post::default() };
+        Ok(knows_end.then_some((chain, post)))
     }
 
     /// How many calls of a turn that is over came before it last went on from a wait. Then people had answered those that
@@ -136,13 +141,13 @@ impl Thread {
     }
 }
 
-/// The calls of an answer that have no result, without the first ones, which are settled.
-fn unanswered(content: &Content, settled: usize) -> Vec<String> {
+/// Returns the calls of an answer that have no result.
+fn unanswered(content: &Content) -> Vec<String> {
     let Content::Blocks(blocks) = content else { return Vec::new() };
     let has_result = |id: &String| {
         blocks.iter().any(|it| matches!(it, Block::ToolResult { tool_use_id, .. } if tool_use_id == id))
     };
-    calls(content).skip(settled).filter(|id| !has_result(id)).cloned().collect_vec()
+    calls(content).filter(|id| !has_result(id)).cloned().collect_vec()
 }
 
 fn calls(content: &Content) -> impl Iterator<Item = &String> {
