@@ -138,8 +138,8 @@ pub enum Version {
 pub struct Told {
     /// The piece, as JSON.
     pub json: String,
-    /// Its place in the turn, in protocols that have places. What is told once, to whoever is there, has none: it is not part
-    /// of what a client holds.
+    /// The piece's offset in the turn, in protocols that have offsets. A piece that is sent once, to the clients then
+    /// connected, has none, since it does not count as held by a client.
     pub at: Option<String>,
     /// The only version that gets the piece; `None` if all do.
     pub of: Option<Version>,
