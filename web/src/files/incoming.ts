@@ -18,13 +18,14 @@ export function takeFiles(take: Taker): () => void {
 
 export function listenForFiles(): void {
   addEventListener("paste", (event) => receive(event, event.clipboardData));
-  for (const type of ["dragover", "dragleave", "drop"] as const) addEventListener(type, onDrag);
+  for (const type of ["dragenter", "dragover", "dragleave", "drop"] as const) addEventListener(type, onDrag);
 }
 
 function onDrag(event: DragEvent): void {
   const { type, dataTransfer, relatedTarget } = event;
   if (!dataTransfer?.types.includes("Files")) return;
-  const isOver = type === "dragover" || (type === "dragleave" && relatedTarget !== null);
+  // A drop directly after an element was entered counts only if that event was accepted, too.
+  const isOver = type === "dragenter" || type === "dragover" || (type === "dragleave" && relatedTarget !== null);
   if (isOver !== isHovered.get()) isHovered.set(isOver);
   if (type === "drop") receive(event, dataTransfer);
   else event.preventDefault();
