@@ -319,7 +319,7 @@ impl World {
         }
         Self::check_parents(offer, &copy, host)?;
         Self::check_session(host, &copy)?;
-        Self::check_files(host, &copy)
+        self.check_files(host, &copy)
     }
 
     /// Checks that each turn continues from the same turn as in the source.
@@ -370,12 +370,14 @@ impl World {
         Ok(())
     }
 
-    /// Checks that the files of the fork's messages exist for as long as the fork does.
-    fn check_files(host: &Host, copy: &[&Record]) -> Check {
+    /// Checks that the files of the fork's messages exist for as long as the fork does. A source that was deleted
+    /// while its messages were on their way has no files to give.
+    fn check_files(&self, host: &Host, copy: &[&Record]) -> Check {
         for id in copy.iter().flat_map(|record| files_of(&record.content)) {
             let file = host.store.files.get(&id);
             let is_kept = file.is_some_and(|file| file.state == FileState::Here && file.due.is_none());
-            if !is_kept || !host.bucket.contains(&id) {
+            let is_copied = is_kept && host.bucket.contains(&id);
+            if !is_copied && self.host.bucket.contains(&id) {
                 return Err(format!("the file {id} is {file:?}"));
             }
         }
