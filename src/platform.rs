@@ -21,6 +21,14 @@ extern "C" {
     fn call(work: &mut dyn FnMut()) -> Result<(), JsValue>;
 }
 
+// Later, because it ends the code that calls it, and no frame of the wasm would restore the stack.
+#[wasm_bindgen(inline_js = "
+export const reset_later = (state, reason) => queueMicrotask(() => state.abort(reason));")]
+extern "C" {
+    /// Makes the runtime close the object's sockets, and create it again at its next event.
+    pub fn reset_later(state: &DurableObjectState, reason: &str);
+}
+
 // The binding takes no signal, so its stream is cancelled instead. A model that does not stream returns a
 // value. An exception is thrown as a text, or as nothing if there is no such binding.
 #[wasm_bindgen(inline_js = "

@@ -8,13 +8,13 @@ pub mod place;
 
 use crate::protocol::{CloseCode, to_json};
 
-/// A run that failed before it began, or that nothing more comes of.
+/// The end of a run that failed before it began, or that gets no more events.
 #[must_use]
 pub fn error(reason: &str) -> String {
     format!(r#"{{"type":"RUN_ERROR","message":{}}}"#, to_json(&reason))
 }
 
-/// An event as a frame of a socket.
+/// Formats an event as a frame of a socket.
 #[must_use]
 pub fn frame(at: Option<&str>, event: &str) -> String {
     match at {
@@ -23,7 +23,7 @@ pub fn frame(at: Option<&str>, event: &str) -> String {
     }
 }
 
-/// An event of a stream.
+/// Formats an event for a stream of Server-Sent Events.
 #[must_use]
 pub fn event(at: Option<&str>, event: &str) -> String {
     match at {
@@ -32,7 +32,7 @@ pub fn event(at: Option<&str>, event: &str) -> String {
     }
 }
 
-/// The event of a stream as a frame of a socket; what only keeps the stream open does the same there.
+/// Turns an event of a stream into a frame of a socket. A keep-alive of the stream becomes a keep-alive frame.
 #[must_use]
 pub fn framed(event: &str) -> String {
     let lines = || event.split('\n');
@@ -43,13 +43,13 @@ pub fn framed(event: &str) -> String {
     }
 }
 
-/// What a run is told that ends in another way than by its last event.
+/// The event for a run that ends in another way than by its own last event.
 #[must_use]
 pub fn closed(code: CloseCode, reason: &str) -> Option<String> {
     (code != CloseCode::Normal).then(|| error(reason))
 }
 
-/// A text that begins or ends a run, under the name that its client gave the run.
+/// Formats an event that begins or ends a run, under the name that its client gave the run.
 #[must_use]
 pub fn renamed(text: &str, turn: &str, run: &str) -> Option<String> {
     let is_about_run = text.as_bytes().windows(12).take(200).any(|part| part == br#""type":"RUN_"#);

@@ -1,4 +1,5 @@
-//! The native dialect as Server-Sent Events: each frame is the `data` of one event, and its place the event's `id`.
+//! The native dialect as Server-Sent Events: each frame is the `data` of one event, and its cursor is the event's
+//! `id`.
 
 use std::borrow::Cow;
 
@@ -6,10 +7,10 @@ use crate::protocol::{CloseCode, ServerFrame, to_json};
 
 use super::native;
 
-/// Keeps a connection open through proxies that close silent ones. Readers pass over it.
+/// Keeps a connection open through proxies that close silent ones. Readers ignore it.
 pub const COMMENT: &str = ":\n\n";
 
-/// A frame as its readers get it.
+/// Formats a frame for the readers of a stream.
 #[must_use]
 pub fn encode(frame: &ServerFrame) -> String {
     let data = native::encode(frame);
@@ -19,18 +20,18 @@ pub fn encode(frame: &ServerFrame) -> String {
     }
 }
 
-/// What a reader is told in place of a close code.
+/// The event that a reader gets in place of a close code.
 #[must_use]
 pub fn closed(code: CloseCode, reason: &str) -> String {
     event(&format!(r#"{{"type":"closed","code":{},"reason":{}}}"#, code as u16, to_json(&reason)))
 }
 
-/// JSON has no line breaks of its own.
+/// Formats one event. JSON has no line breaks of its own, so one `data` line is enough.
 fn event(data: &str) -> String {
     ["data: ", data, "\n\n"].concat()
 }
 
-/// Where the reader is once it has the frame.
+/// The cursor of a reader that has the frame.
 fn place(frame: &ServerFrame) -> Option<Cow<'_, str>> {
     match frame {
         ServerFrame::Connected { cursor, .. } => Some(Cow::Borrowed(cursor)),

@@ -1,10 +1,10 @@
-//! Dialects: how clients are spoken to. Values of the protocol to bytes, and back; one file a dialect.
+//! Dialects: the wire formats that clients speak. They turn values of the protocol into bytes and back, one file for
+//! each dialect.
 //!
-//! Clients of the contract's own dialects are sent every frame. Those of other protocols are *stock clients*: each of
-//! their requests is sent one turn, in the words of its protocol, and nothing else ever.
+//! Clients of the native dialects are sent every frame. Clients of other protocols are *stock clients*: each of their
+//! requests is sent one turn, in the format of its protocol, and nothing else.
 //!
-//! **Invariant:** knows nothing about threads, sockets or storage. Which dialect a socket speaks stands in
-//! its attachment.
+//! **Invariant:** knows nothing about threads, sockets or storage. The attachment of a socket names its dialect.
 
 #![deny(missing_docs)]
 
@@ -29,10 +29,10 @@ use ag_ui::events::Events;
 use ai_sdk::chunks::Chunks;
 
 words! {
-    /// A dialect, by the name that stands in a socket's attachment.
+    /// A dialect, by the name that a socket's attachment has for it.
     #[derive(Default)]
     pub enum Dialect {
-        /// The contract's own.
+        /// The native dialect: the contract's own frames.
         #[default]
         Native = "native",
         /// The same frames as Server-Sent Events.
@@ -57,22 +57,22 @@ pub enum Stock {
     AgUi,
 }
 
-/// What a frame of a stock client's socket asks for.
+/// The request in a frame of a stock client's socket.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // There is one at a time.
 pub enum Incoming<'a> {
-    /// To be sent a turn.
+    /// Asks for a turn.
     Ask {
-        /// What the client calls its request, or its run.
+        /// The client's id for its request or its run.
         request: Cow<'a, str>,
-        /// The chat that it is about, if it says so.
+        /// The id of the chat, if the frame names one.
         chat: Option<Cow<'a, str>>,
-        /// What is asked, or in words why it cannot be.
+        /// What the client asks for, or a text that says why the request cannot be read.
         ask: Result<Asked, String>,
     },
-    /// To be sent no more of a request, and that its turn ends.
+    /// Asks to end a request and its turn.
     Abort(Cow<'a, str>),
-    /// Nothing: it keeps the connection open.
+    /// Asks for nothing. It only keeps the connection open.
     Nothing,
 }
 
@@ -93,10 +93,10 @@ impl Stock {
         }
     }
 
-    /// Every one.
+    /// All stock protocols.
     pub const ALL: [Stock; 2] = [Stock::AiSdk, Stock::AgUi];
 
-    /// Its dialects: by sockets, and by events.
+    /// The protocol's dialects: over sockets, and as Server-Sent Events.
     #[must_use]
     pub fn dialects(self) -> [Dialect; 2] {
         match self {
@@ -106,47 +106,47 @@ impl Stock {
     }
 }
 
-/// What is asked, and the files that have to be stored before.
+/// A request, with the files that must be stored before it is handled.
 #[derive(Debug, PartialEq)]
 pub struct Asked {
-    /// What is asked.
+    /// The request.
     pub request: StockRequest,
-    /// Files that are too large to stand in a message.
+    /// Files that are too large to be kept within a message.
     pub uploads: Vec<Upload>,
 }
 
 /// A file within a request.
 #[derive(Debug, PartialEq)]
 pub struct Upload {
-    /// Its block's place in the message. Its `url` is the address of the stored file.
+    /// The index of the file's block in the message. The block's `url` is the address of the stored file.
     pub place: usize,
-    /// Where its bytes stand in the text of the request, in base64.
+    /// The range of the request's text that holds the file's bytes, in base64.
     pub base64: Range<usize>,
 }
 
-/// Versions of the AI SDK. Only the seventh has sockets.
+/// Versions of the AI SDK. Only version 7 has sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
-    /// It fails on what the seventh has more.
+    /// Version 6, which fails on the parts that version 7 added.
     Six,
-    /// The newest.
+    /// Version 7, the newest.
     Seven,
 }
 
-/// A piece of a turn in a protocol's words.
+/// A piece of a turn in a protocol's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The piece, as JSON.
     pub json: String,
-    /// Its place in the turn, in protocols that have places. What is told once, to whoever is there, has none: it is not part
-    /// of what a client holds.
+    /// The piece's offset in the turn, in protocols that have offsets. A piece that is sent once, to the clients then
+    /// connected, has none, since it does not count as held by a client.
     pub at: Option<String>,
-    /// The version that it is for, if it is not for all.
+    /// The only version that gets the piece; `None` if all do.
     pub of: Option<Version>,
 }
 
 impl Dialect {
-    /// A frame as clients of the contract's own dialects get it.
+    /// Formats a frame for clients of the native dialects.
     #[must_use]
     pub fn encode(self, frame: &ServerFrame) -> String {
         match self {
@@ -162,13 +162,13 @@ impl Dialect {
         native::parse(text)
     }
 
-    /// How a refusal names a frame whose reading failed altogether.
+    /// The name by which a refusal refers to a frame that could not be read at all.
     #[must_use]
     pub fn unread(self, text: &str) -> FrameName {
         native::unread(text)
     }
 
-    /// The protocol of a stock client; `None` for those of the contract's own dialects.
+    /// The protocol of a stock client; `None` for the native dialects.
     #[must_use]
     pub fn stock(self) -> Option<Stock> {
         match self {
@@ -178,7 +178,8 @@ impl Dialect {
         }
     }
 
-    /// Whether it is the body of a response: its reader sends nothing, and the platform knows what it has not taken.
+    /// Tells whether the dialect is the body of a response. Its reader sends nothing, and the platform knows how many
+    /// bytes it has not taken yet.
     #[must_use]
     pub fn is_stream(self) -> bool {
         match self {
@@ -187,8 +188,8 @@ impl Dialect {
         }
     }
 
-    /// A piece of a turn as this dialect sends it; `None` if that is not for its clients. Where a socket has several
-    /// requests, what names the request is still to be put around it.
+    /// Formats a piece of a turn for this dialect; `None` if its clients do not get the piece. Where a socket has
+    /// several requests, the caller still has to wrap the piece with the request's name.
     #[must_use]
     pub fn framed(self, told: &Told) -> Option<Cow<'_, str>> {
         match self {
@@ -202,7 +203,7 @@ impl Dialect {
         }
     }
 
-    /// Bytes that a socket is sent beside each piece.
+    /// The bytes that a socket is sent in addition to each piece.
     #[must_use]
     pub fn wrap_bytes(self) -> u64 {
         if self == Dialect::AiSdk { ai_sdk::WRAP_BYTES } else { 0 }
@@ -219,14 +220,14 @@ impl Dialect {
         }
     }
 
-    /// What a request of a socket to be shown a turn is answered with at once.
+    /// The immediate reply to a socket's request to be shown a turn.
     #[must_use]
     pub fn noted(self, request: &str, is_there: bool) -> Option<String> {
         let note = if is_there { "start" } else { "no-active" };
         (self == Dialect::AiSdk).then(|| ai_sdk::note(note, request))
     }
 
-    /// What a request of a socket is told at its end.
+    /// The frames for a socket's request at its end.
     #[must_use]
     pub fn request_closed(self, request: &str, code: CloseCode, reason: &str) -> Option<String> {
         match self {
@@ -237,33 +238,33 @@ impl Dialect {
     }
 }
 
-/// What stock clients were told of one turn, in one protocol.
+/// Keeps what stock clients were told of one turn, in one protocol.
 trait Teller: std::fmt::Debug {
-    /// What comes of a frame about the turn. `is_live` is false where it is shown again.
+    /// Turns a frame about the turn into pieces. `is_live` is false if the turn is shown again.
     fn tell(&mut self, frame: &ServerFrame, is_live: bool) -> Vec<Told>;
 
-    /// The turn's agent is called.
+    /// Handles that the turn's agent is called.
     fn started(&mut self) -> Vec<Told> {
         Vec::new()
     }
 
-    /// A client that holds a part of the turn is about to be sent the rest.
+    /// Prepares to send the rest of the turn to a client that holds a part of it.
     fn again(&mut self) -> Vec<Told>;
 
-    /// What was told since the place that clients hold; nothing in a protocol that has no places.
+    /// The pieces since the offset that clients hold; none in a protocol that has no offsets.
     fn since(&self) -> Pieces {
         Pieces::default()
     }
 }
 
-/// What stock clients were told of the turns that they are sent: one value for a turn and protocol, whatever the
-/// number of clients.
+/// Keeps what stock clients were told of the turns that they follow: one value for each turn and protocol, whatever
+/// the number of clients.
 #[derive(Debug, Default)]
 pub struct Telling(LiteMap<(Stock, String), Box<dyn Teller>>);
 
 impl Telling {
-    /// What a frame is in a protocol's words: nothing, if it is about no turn that is told in it. `is_live` is false for
-    /// a frame of a turn that is shown again.
+    /// Turns a frame into pieces of a protocol. There are none if the frame is not about a turn that is sent in this
+    /// protocol. `is_live` is false if the turn is shown again.
     pub fn tell(&mut self, session_id: &str, stock: Stock, frame: &ServerFrame, is_live: bool) -> Vec<Told> {
         let Some(request_id) = frame.request_id() else { return Vec::new() };
         let key = (stock, request_id.clone());
@@ -282,17 +283,17 @@ impl Telling {
         told
     }
 
-    /// The agent of a turn is called.
+    /// Handles that the agent of a turn is called.
     pub fn started(&mut self, stock: Stock, request_id: &str) -> Vec<Told> {
         self.of(stock, request_id).map(Teller::started).unwrap_or_default()
     }
 
-    /// A client that holds a part of a turn is about to be sent the rest.
+    /// Prepares to send the rest of a turn to a client that holds a part of it.
     pub fn again(&mut self, stock: Stock, request_id: &str) -> Vec<Told> {
         self.of(stock, request_id).map(Teller::again).unwrap_or_default()
     }
 
-    /// What was told since the place that clients hold.
+    /// The pieces since the offset that clients hold.
     pub fn since(&mut self, stock: Stock, request_id: &str) -> Pieces {
         self.of(stock, request_id).map(|teller| teller.since()).unwrap_or_default()
     }
@@ -302,8 +303,8 @@ impl Telling {
     }
 }
 
-/// Messages that are shown as one: those of results alone, and the answers to them, go with the answer before. Other
-/// turns may end in between.
+/// Groups messages that are shown as one: a message of results alone, and the answer to it, belong to the answer
+/// before. Other turns may end in between.
 #[must_use]
 pub fn grouped(messages: &[Message]) -> Vec<Vec<&Message>> {
     let mut groups = Vec::<Vec<&Message>>::new();
@@ -329,7 +330,7 @@ pub fn grouped(messages: &[Message]) -> Vec<Vec<&Message>> {
     groups
 }
 
-/// Whether all calls are there that the results are for.
+/// Tells whether the group has all the calls that the results are for.
 fn has_calls(group: &[&Message], results: &Message) -> bool {
     let blocks = |message: &Message| match &message.content {
         Content::Blocks(blocks) => blocks.clone(),

@@ -1,4 +1,4 @@
-//! The contract's own dialect: one JSON object a text frame.
+//! The native dialect: one JSON object in each text frame.
 
 use std::borrow::Cow;
 
@@ -13,14 +13,14 @@ use crate::protocol::{
     SessionUpdate, ToolAnswer, is_request_id, request_id_form, to_json,
 };
 
-/// Bytes of a frame of text beside its text, with one running turn and an id as most clients make them.
+/// The bytes of a text frame in addition to its text, with one running turn and an id of the usual length.
 const TEXT_OVERHEAD_BYTES: usize = 128;
-/// The type that a refusal names where a frame says none.
+/// The type that a refusal names if the frame has none.
 const UNKNOWN: &str = "unknown";
 const NO_REQUEST_ID: &str = "requestId is missing; give every message one that is unique in its thread";
 const TYPES: &str = "it is message, regenerate, select, cancel, tool_decision, tool_output, session_sync, session_update, check or ping";
 
-/// A frame as clients get it.
+/// Formats a frame for clients.
 #[must_use]
 pub fn encode(frame: &ServerFrame) -> String {
     match frame {
@@ -34,7 +34,7 @@ pub fn encode(frame: &ServerFrame) -> String {
     }
 }
 
-/// Put together by hand: of all frames only these are sent by the thousand.
+/// Writes the frame by hand, because only these frames are sent by the thousand.
 fn text_frame(
     kind: &str,
     cursor: &Cursor,
@@ -53,7 +53,8 @@ fn text_frame(
     String::from_utf8(frame).unwrap_or_default()
 }
 
-/// Reads a client's text frame: what it says, or why it is refused, and how a refusal names it.
+/// Reads a client's text frame. Returns its content or the reason for a refusal, and the name by which a refusal
+/// refers to it.
 #[must_use]
 pub fn parse(text: &str) -> Received {
     let is_small = text.len() <= MESSAGE_BYTES_MAX;
@@ -70,7 +71,7 @@ pub fn parse(text: &str) -> Received {
     Received { frame, name }
 }
 
-/// How a refusal names a frame whose reading failed altogether.
+/// The name by which a refusal refers to a frame that could not be read at all.
 #[must_use]
 pub fn unread(text: &str) -> FrameName {
     let start = Some(head(text, REFUSED_FRAME_CHARS_MAX));
@@ -141,11 +142,11 @@ fn parse_fields(fields: &mut Fields) -> Result<ClientFrame, String> {
     }
 }
 
-/// Reads what a program posts. Without a `requestId` a message gets `new_id`; an answer must have one, as nothing else
-/// tells that it was posted before.
+/// Reads a post of a program. A message without a `requestId` gets `new_id`. An answer must have a `requestId`, since
+/// nothing else shows that it was posted before.
 ///
 /// # Errors
-/// In words: what was wrong and what would be right.
+/// In words: what was wrong, and what would be right.
 pub fn post(fields: &mut Fields, new_id: impl FnOnce() -> String) -> Result<Post, String> {
     let is_answer = match fields.get("role") {
         None | Some(Json::Null) => false,
@@ -196,7 +197,7 @@ fn content(value: Option<Json>, is_answer: bool) -> Result<Content, String> {
             if !blocks.iter().all(|block| block.as_text().is_some()) {
                 return Ok(Content::Blocks(blocks));
             }
-            // Where there is only text, a string is what clients are shown.
+            // Content of text alone is kept as a string, because clients are shown it as one.
             let text = blocks.iter().filter_map(Block::as_text).collect::<String>();
             content(Some(Json::String(text)), is_answer)
         }
@@ -205,7 +206,7 @@ fn content(value: Option<Json>, is_answer: bool) -> Result<Content, String> {
     }
 }
 
-/// Checks what a client may not send although it is a block.
+/// Refuses the blocks that a client may not send.
 fn check_block(block: &Block, is_answer: bool) -> Result<(), String> {
     match block {
         Block::Source { .. } if !is_answer => {
@@ -255,8 +256,8 @@ fn optional_string(fields: &Fields, name: &str) -> Result<Option<String>, String
     }
 }
 
-/// How a refusal names a frame. If the frame is not JSON, its fields are read up to the place where it goes wrong.
-/// Otherwise no value is looked into, so none is too deep or too large.
+/// Finds the name by which a refusal refers to a frame. If the frame is not JSON, its fields are read up to the
+/// error. Otherwise no value is parsed, so none can be too deep or too large.
 fn name_of(frame: &str, is_broken: bool) -> FrameName {
     let pass = if is_broken {
         |reader: &mut Reader| reader.value().map(drop)

@@ -1,4 +1,4 @@
-//! Texts that are read where they stand: what nobody asks for is passed over, and nothing is copied that need not be.
+//! Reads JSON in place: skips the values that nobody asks for, and copies nothing without need.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::protocol::json::{Json, Reader};
 
-/// The fields that somebody asks for. Others are passed over, so what is kept of an object has an end.
+/// The fields that callers ask for. Others are skipped, which limits how much of an object is kept.
 const NAMES: [&str; 31] = [
     "approval",
     "approved",
@@ -41,11 +41,11 @@ const NAMES: [&str; 31] = [
     "value",
 ];
 
-/// An object whose values are not read yet.
+/// An object whose values have not been parsed yet.
 pub struct Object<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Object<'a> {
-    /// Reads an object; `None` if it is none.
+    /// Reads an object; `None` if the text is not one.
     #[must_use]
     pub fn read(text: &'a str) -> Option<Self> {
         let mut fields = Object(Vec::new());
@@ -62,7 +62,7 @@ impl<'a> Object<'a> {
         read.ok().map(|()| fields)
     }
 
-    /// A field's value as it is written.
+    /// A field's value as raw JSON.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         debug_assert!(NAMES.contains(&name), "{name} is passed over");
@@ -82,7 +82,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The last items of an array as they are written, at most so many, and how many there are; `None` if it is none.
+/// The last items of an array as raw JSON, at most this many, and the number of all items; `None` if the text is not
+/// an array.
 #[must_use]
 pub fn last_items(text: &str, max: usize) -> Option<(VecDeque<&str>, usize)> {
     let (mut items, mut count) = (VecDeque::new(), 0_usize);
@@ -96,7 +97,7 @@ pub fn last_items(text: &str, max: usize) -> Option<(VecDeque<&str>, usize)> {
     Some((items, count))
 }
 
-/// Hands over the items of an array as they are written, one after the other; `None` if it is none.
+/// Passes on the items of an array as raw JSON, one after the other; `None` if the text is not an array.
 pub fn each<'a>(text: &'a str, item: &mut dyn FnMut(&'a str)) -> Option<()> {
     let read = Reader::read(text, |reader| {
         reader.array(&mut |reader| {
@@ -107,7 +108,7 @@ pub fn each<'a>(text: &'a str, item: &mut dyn FnMut(&'a str)) -> Option<()> {
     read.ok()
 }
 
-/// Where a part of a text stands in it.
+/// The range of a text that a part of it takes up.
 #[must_use]
 pub fn place_of(part: &str, text: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);

@@ -4,7 +4,7 @@ import { ask_all } from "../platform/d1.js";
 const OK = "ok", FAILING = "failing", UNBOUND = "unbound";
 const HINT = "see AGENT_BASE_URL and AGENT_SERVICE";
 
-/** What `asked` comes to, or an error once that takes too long. */
+/** Returns the result of `asked`, or an error if that takes too long. */
 const within = (asked, timeout_ms) =>
   Promise.race([asked, new Promise((_, reject) => setTimeout(reject, timeout_ms, Error(`did not answer within ${timeout_ms / 1000} s`)))]);
 
@@ -20,11 +20,11 @@ const database = async (env, name, { wanted, timeout_ms }) => {
   return [OK, has < wanted ? `has migration ${has}; apply ${wanted} for what that brings` : `has migration ${has}; this build knows those up to ${wanted}`];
 };
 
-// No file's key: those have a slash.
+// Cannot be the key of a file, since those have a slash.
 const bucket = async ({ FILES }, { timeout_ms }) =>
   FILES ? (await within(FILES.head("health"), timeout_ms), [OK, "answers"]) : [UNBOUND, "no R2 bucket is bound: there are no uploads"];
 
-// Without the key and without a conversation nobody is paid. What is thrown may name the address, and that may hold a secret.
+// The request has no key and no conversation, so it costs nothing. An error may name the address, which may hold a secret.
 const agent = async ({ AI, AGENT_SERVICE }, { agent: [is, it], timeout_ms }) => {
   if (is === "models") return AI ? [OK, "has the binding AI, which is not called"] : [FAILING, "the binding AI is missing"];
   if (is !== "url") return [is, it];

@@ -1,6 +1,6 @@
 // Queries to D1, and requests to one object after the other. In JavaScript this takes a third of the size.
 
-/** What `ask` comes to for each of some, or an error: six at a time, as many connections as a worker may have. */
+/** Calls `ask` for each item and returns the results or errors. Six run at a time, since a worker may have six connections. */
 export const ask_all = async (all, ask) => {
   const answers = [], rest = all.entries();
   const work = async () => {
@@ -16,7 +16,7 @@ export const ask_all = async (all, ask) => {
   return answers;
 };
 
-/** Rows of all answers in one order: by rank, the newest first, and by place. What failed stands in `failed`. */
+/** Merges the rows of all answers in one order: by rank, the newest first, and by place. Returns them with the failed answers. */
 export const merged = (answers) => {
   const isFine = (answer) => answer?.results;
   const rows = answers.flatMap((answer) => answer?.results ?? []);
@@ -24,7 +24,7 @@ export const merged = (answers) => {
   return [rows, answers.filter((answer) => !isFine(answer)).map((answer) => answer ?? Error("D1 does not answer"))];
 };
 
-/** Of several, the health of the one that needs it most. `null` is one that is not reached. */
+/** Returns the health of the database that is worst off. `null` stands for one that cannot be reached. */
 export const worst = (names, answers, unreachable) => {
   const STATES = ["current", "newer", "older", "unreachable"];
   const all = answers.map((answer, at) => ({ name: names[at], databases: names.length, ...JSON.parse(typeof answer === "string" ? answer : unreachable) }));
@@ -32,7 +32,7 @@ export const worst = (names, answers, unreachable) => {
   return JSON.stringify(databases > 1 ? { name, databases, ...health } : health);
 };
 
-/** The same, if none failed. */
+/** Like `ask_all`, but throws if one failed. */
 const all_of = async (all, ask) => {
   const answers = await ask_all(all, ask);
   const failed = answers.find((answer) => answer instanceof Error);

@@ -1,4 +1,4 @@
-//! The pump: it takes an input, and carries out what the thread puts out, in order.
+//! The pump: hands inputs to the thread, and carries out the thread's outputs in order.
 //!
 //! A [`Pump`] drives one [`Thread`] on a [`Platform`]. It wakes the thread when it is needed, hands it one
 //! input at a time, carries out all outputs of that input before the next one, keeps the timers, and starts
@@ -34,7 +34,7 @@ pub use stock::Pending;
 use requests::Posting;
 use stock::Skipping;
 
-/// What clients are told of a thread whose store this version cannot read.
+/// The close reason that clients get if this version cannot read the thread's store.
 pub const NEWER_FORMAT: &str =
     "this thread was stored by a newer version of Bobbin; deploy that version again";
 
@@ -45,17 +45,17 @@ pub struct Pump<P> {
     config: Config,
     agent: Rc<dyn Agent>,
     platform: P,
-    /// Taken out while it is at work, so a thread that panicked is never seen again. `None` while it sleeps.
+    /// Taken out while it handles an input, so a thread that panicked is never used again. `None` while it sleeps.
     thread: Option<Box<Thread>>,
     /// The frame that is being handled.
     handling: Option<Blame>,
     /// The times for which timers are armed, the earliest last.
     timers: Vec<Millis>,
-    /// What a program posts and is to be answered.
+    /// The HTTP posts that are being handled and whose callers still need an answer.
     posting: Option<Posting>,
-    /// What stock clients were told of turns.
+    /// The pieces of turns that stock clients were sent.
     telling: Telling,
-    /// What a client holds already of the pieces that come next.
+    /// The pieces that a client already holds, which are skipped when a turn is shown to it.
     skipping: Skipping,
     /// Requests of stock clients whose files are being stored.
     pending: Vec<PeerId>,
@@ -105,18 +105,18 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// Hands the thread an input and carries out all that comes of it.
+    /// Hands the thread an input, and carries out all the outputs that follow from it.
     ///
     /// # Errors
-    /// If a write failed or the thread panicked. The thread was then started again from its store, or, if
-    /// that failed too, all sockets were closed. What the input asked for is not done.
+    /// If a write failed or the thread panicked. The thread was then started again from its store, or, if that failed
+    /// too, all sockets were closed. The input had no effect.
     pub fn input(&mut self, input: Input) -> Result<(), Broken> {
         let mut unhandled = Some(input);
         let first = self.attempt(Cause::Start, &mut unhandled);
         let outcome = first.or_else(|broken| {
             let was_handled = unhandled.is_none();
             self.restart(&broken, &mut unhandled)?;
-            // An input that the first thread never saw was handled by the second one.
+            // The first thread never saw this input, and the second one has handled it.
             if was_handled { Err(broken) } else { Ok(()) }
         });
         self.arm_timer();
@@ -140,7 +140,7 @@ impl<P: Platform> Pump<P> {
     /// The thread, woken if need be.
     ///
     /// # Errors
-    /// If it could not be woken: nothing is known of it then.
+    /// If it could not be woken. Nothing is known about the thread then.
     pub fn thread(&mut self) -> Result<&Thread, Broken> {
         if self.thread.is_none() {
             self.input(Input::Deadline)?;
@@ -175,7 +175,7 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// Wakes the thread once more: its store has become another one.
+    /// Wakes the thread again, because its store was replaced.
     ///
     /// # Errors
     /// As [`Pump::input`].
@@ -199,7 +199,7 @@ impl<P: Platform> Pump<P> {
         self.platform
     }
 
-    /// Starts the thread anew from its store. If that fails too, it gives up.
+    /// Starts the thread again from its store. If that fails too, the pump gives up.
     fn restart(&mut self, broken: &Broken, unhandled: &mut Option<Input>) -> Result<(), Broken> {
         let blame = self.handling.take();
         let cause = match broken {
@@ -253,12 +253,12 @@ impl<P: Platform> Pump<P> {
         Ok(Input::Woken(Box::new(Woken { stored, deletion, files, peers, seed, cause })))
     }
 
-    /// Handles an input, and then those that its outputs bring about.
+    /// Handles an input, and then the inputs that its outputs cause.
     fn feed(&mut self, input: Input) -> Result<(), Broken> {
         let (mut next, mut waiting) = (Some(input), VecDeque::new());
         while let Some(input) = next {
             self.handle(input);
-            // Sending may bring about more outputs.
+            // Sending may cause more outputs.
             while let Some(output) = self.thread.as_mut().and_then(|thread| thread.poll_output()) {
                 waiting.extend(self.carry_out(output)?);
             }
@@ -268,7 +268,7 @@ impl<P: Platform> Pump<P> {
         Ok(())
     }
 
-    /// Hands the thread an input. Only here does a thread take inputs.
+    /// Hands the thread an input. The thread takes inputs nowhere else.
     fn handle(&mut self, input: Input) {
         let Some(mut thread) = self.thread.take() else { return };
         self.handling = match &input {

@@ -1,4 +1,4 @@
-//! What a thread puts out, carried out one by one.
+//! The pump carries out the thread's outputs one by one.
 
 use crate::agent::{AgentEvent, Failed};
 use crate::dialect::Dialect;
@@ -9,7 +9,7 @@ use crate::thread::{Audience, Input, Output, PeerId, TurnId};
 use super::{Log, Platform, Pump};
 
 impl<P: Platform> Pump<P> {
-    /// Carries out one output. Returns the input that it brings about at once, if any.
+    /// Carries out one output. Returns the input that follows from it at once, if there is one.
     pub(super) fn carry_out(&mut self, output: Output) -> Result<Option<Input>, StoreError> {
         match output {
             Output::Store(commit) => self.platform.apply(commit)?,
@@ -69,7 +69,7 @@ impl<P: Platform> Pump<P> {
         self.tell_all(frame);
     }
 
-    /// Gives all of a dialect that are sent this turn, or everything, a text.
+    /// Sends a text to all peers of a dialect that follow this turn, or that follow everything.
     pub(super) fn give_all(&mut self, dialect: Dialect, request_id: Option<&str>, text: &str) {
         self.platform.send_to_all(dialect, request_id, text);
         let bytes = (text.len() as u64).saturating_add(dialect.wrap_bytes());

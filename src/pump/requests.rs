@@ -1,5 +1,5 @@
-//! What programs ask for by HTTP. It goes through the thread as frames do, and unlike these it is answered: so what
-//! the thread refuses is caught here.
+//! Requests that programs make over HTTP. They go through the thread as frames do. Unlike a frame, each of them gets
+//! a response, so this module catches the thread's refusals.
 
 use crate::dialect::Dialect;
 use crate::protocol::{CloseCode, Cursor, ErrorBody, ErrorCode, Identity, Post, ServerFrame};
@@ -15,23 +15,24 @@ pub(super) struct Posting {
     pub(super) refused: Option<ErrorBody>,
 }
 
-/// What a program posted and was accepted.
+/// A post that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The turn's id.
     pub request_id: String,
-    /// The id that its answer has or will have.
+    /// The id of the answer, which may not exist yet.
     pub answer_id: String,
-    /// The place after what was posted: whoever follows the thread from there is sent all that comes of it.
+    /// The cursor after the post. A client that follows the thread from there is sent everything that comes of the
+    /// post.
     pub cursor: Cursor,
 }
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {
-    /// The caller may not ask for it.
+    /// The caller does not have the right to do it.
     Denied(Denied),
-    /// What it asks for cannot be.
+    /// The request does not fit the state of the thread.
     Refused(ErrorBody),
     /// It failed.
     Broken(Broken),
@@ -44,10 +45,10 @@ impl From<Broken> for Undone {
 }
 
 impl<P: Platform> Pump<P> {
-    /// Hands the thread what a program asks for by HTTP, if that caller may ask for it.
+    /// Hands the thread a request that a program made over HTTP, if the caller has the right to make it.
     ///
     /// # Errors
-    /// If it may not, or as [`Pump::input`].
+    /// If the caller may not make it, or as [`Pump::input`].
     pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Undone> {
         let thread = self.thread()?;
         thread.permits_request(identity, request.ask()).map_err(Undone::Denied)?;
@@ -70,9 +71,9 @@ impl<P: Platform> Pump<P> {
     }
 
     /// The file that a program asks for by HTTP, if that caller may have it.
-    ///
+    /// The file that a program asks for over HTTP, if the caller has the right to see it.
     /// # Errors
-    /// If it is not there, or not for that caller; or as [`Pump::thread`].
+    /// If it does not exist or the caller may not see it, or as [`Pump::thread`].
     pub fn file(&mut self, by: &Identity, id: &str) -> Result<File, Undone> {
         self.thread()?;
         let (now, records) = (self.platform.now(), self.platform.records());
@@ -84,8 +85,8 @@ impl<P: Platform> Pump<P> {
         })
     }
 
-    /// Hands the thread what a program posts by HTTP. If it `follows`, `peer` is a stream that the platform has, and that
-    /// is sent the events of this turn until it ends or waits.
+    /// Hands the thread a message or an answer that a program posted over HTTP. If it `follows`, `peer` is a stream
+    /// of the platform that is sent the events of this turn until the turn ends or waits.
     ///
     /// # Errors
     /// If the caller may not, if it is refused, or as [`Pump::input`].
@@ -118,11 +119,11 @@ impl<P: Platform> Pump<P> {
         Ok(Accepted { request_id, answer_id, cursor })
     }
 
-    /// Brings a session in, or a part of it: how many records and files were not there yet. The thread starts anew from what
-    /// is stored then.
+    /// Imports a session, or a part of it. Returns how many records and files were new. The thread then starts again
+    /// from the store.
     ///
     /// # Errors
-    /// If the caller may not, if it does not fit what is there, or as [`Pump::input`].
+    /// If the caller may not import, if the import contradicts the stored session, or as [`Pump::input`].
     pub fn import(&mut self, identity: &Identity, import: Import) -> Result<usize, Undone> {
         let thread = self.thread()?;
         thread.permits_request(identity, Ask::Administer).map_err(Undone::Denied)?;
@@ -146,7 +147,7 @@ impl<P: Platform> Pump<P> {
         Ok(count)
     }
 
-    /// What is posted is answered at once: a refusal is kept for that, as there may be nowhere to send it.
+    /// Keeps a refusal for the response to a post, because the poster may have no stream to send it to.
     pub(super) fn note_refusal(&mut self, to: &PeerId, frame: &ServerFrame) {
         if let (Some(posting), ServerFrame::Refused { error, .. }) = (&mut self.posting, frame)
             && posting.peer == *to
@@ -158,7 +159,7 @@ impl<P: Platform> Pump<P> {
     pub(super) fn note_close(&mut self, peer: &PeerId, code: CloseCode, reason: &str) {
         if let Some(posting) = &mut self.posting
             && posting.peer == *peer
-            // A request of a socket is told so there.
+            // A request of a socket gets the reason through that socket.
             && socket_of(peer).is_none()
         {
             posting.refused = posting.refused.take().or(closed(code, reason));
@@ -166,7 +167,7 @@ impl<P: Platform> Pump<P> {
     }
 }
 
-/// What a connection that is closed with this code was refused for; `None` if nothing is wrong.
+/// The error that stands behind a close code; `None` if nothing is wrong.
 pub(super) fn closed(code: CloseCode, reason: &str) -> Option<ErrorBody> {
     let code = match code {
         CloseCode::Normal => return None,

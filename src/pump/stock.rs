@@ -1,4 +1,4 @@
-//! Stock clients: what they ask for, and what they are told of the turns that they are sent.
+//! Stock clients: the requests that they make, and the turns that they are sent.
 
 use std::borrow::Cow;
 
@@ -24,13 +24,13 @@ const OTHER_CHAT: &str = "this socket is of another chat; open one for each chat
 pub struct Pending {
     /// The request's id.
     pub request: String,
-    /// Who asks.
+    /// The caller.
     pub identity: Identity,
-    /// What is asked, with files that are to be stored before.
+    /// The request, with the files that must be stored before it is handled.
     pub asked: Asked,
 }
 
-/// What a client holds already of the pieces that come next.
+/// The pieces that a client already holds, which are skipped when a turn is shown to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Skipping {
     Pieces(Pieces),
@@ -44,7 +44,8 @@ impl Default for Skipping {
 }
 
 impl Skipping {
-    /// Whether the client holds this piece, which is then counted. `waits` is true if it says that the turn waits.
+    /// Tells whether the client already holds this piece, and counts it if so. `waits` is true if the piece says that
+    /// the turn waits.
     fn takes(&mut self, told: &Told, waits: bool) -> bool {
         let Skipping::Pieces(pieces) = self else { return true };
         let left = if waits { &mut pieces.waiting } else { &mut pieces.lasting };
@@ -55,8 +56,8 @@ impl Skipping {
 }
 
 impl<P: Platform> Pump<P> {
-    /// Takes a frame of a stock client's socket. What needs files to be stored before is returned, and to be given to
-    /// [`Pump::stored`] once they are.
+    /// Handles a frame of a stock client's socket. Returns the request if its files must be stored first; the
+    /// platform then passes it to [`Pump::stored`].
     ///
     /// # Errors
     /// As [`Pump::input`].
@@ -71,8 +72,8 @@ impl<P: Platform> Pump<P> {
         taken
     }
 
-    /// Runs the work that a socket's frame requires. If it panics outside of the thread, nothing tells how much of it was
-    /// done, and the socket is closed.
+    /// Handles a frame of a socket and survives a panic. After a panic outside of the thread, nobody knows how much
+    /// was done, so the socket is closed.
     fn survive(&mut self, socket: &PeerId, work: &mut dyn FnMut(&mut Self)) {
         if P::guard(&mut || work(self)).is_err() {
             self.panicked();
@@ -119,7 +120,7 @@ impl<P: Platform> Pump<P> {
         Ok(None)
     }
 
-    /// The files of a request are stored, or could not be.
+    /// Goes on with a request after its files were stored, or could not be stored.
     pub fn stored(
         &mut self,
         socket: &PeerId,
@@ -138,7 +139,7 @@ impl<P: Platform> Pump<P> {
         });
     }
 
-    /// Has a request of a socket be sent the turn that it asks for. If it cannot be, it is told so.
+    /// Lets a request of a socket follow the turn that it asks for, or tells it why it cannot.
     fn ask(&mut self, socket: &PeerId, request: &str, dialect: Dialect, asked: StockRequest) {
         let identity = self.thread().ok().and_then(|thread| thread.identity_of(socket).cloned());
         let Some(identity) = identity else { return };
@@ -165,7 +166,7 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// Whether there is a session, and so a turn to be shown.
+    /// Tells whether the session exists, and so may have a turn to show.
     pub fn has_begun(&mut self) -> bool {
         self.thread().is_ok_and(|thread| thread.session().is_some())
     }
@@ -177,7 +178,7 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// Has a peer be sent the turn that it asks for.
+    /// Lets a peer follow the turn that it asks for.
     ///
     /// # Errors
     /// If the caller may not, if it is refused, or as [`Pump::input`].
@@ -202,7 +203,7 @@ impl<P: Platform> Pump<P> {
         if let Some((code, reason)) = thread.refuses(now, &identity) {
             return Err(Undone::Refused(closed(code, reason).unwrap_or_else(unknown)));
         }
-        // What is left of an earlier one is none of this one's.
+        // Skips left over from an earlier request must not apply to this one.
         self.skipping = Skipping::default();
         self.posting = Some(Posting { peer: peer.clone(), refused: None });
         let request = Box::new(request);
@@ -212,7 +213,7 @@ impl<P: Platform> Pump<P> {
         refused.map_or(Ok(()), |error| Err(Undone::Refused(error)))
     }
 
-    /// What a client holds is not sent: what follows begins behind it.
+    /// Skips the pieces that a client already holds, so the peer is sent only those behind them.
     pub(super) fn hold(
         &mut self,
         peer: &PeerId,
@@ -233,7 +234,8 @@ impl<P: Platform> Pump<P> {
                 return;
             }
             Since::GoingOn(had) => self.going_on(stock, request_id, had),
-            // It was told that the run waits, and so that what was open is closed. That the run has begun it knows.
+            // The client was told that the run waits, which closed everything open. It also knows that the run has
+            // begun.
             Since::Told(had) if had.waiting > 0 && !waits => self.going_on(stock, request_id, 1),
             Since::Told(had) => self.behind(stock, request_id, told, had),
         };
@@ -242,27 +244,28 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// The pieces with which another request goes on with a turn, without the first ones, which its client has had.
+    /// The pieces with which another request continues a turn, without the first ones, which its client already
+    /// holds.
     fn going_on(&mut self, stock: Stock, request_id: &str, had: usize) -> Vec<Told> {
         self.telling.again(stock, request_id).into_iter().skip(had).collect_vec()
     }
 
-    /// Of the pieces that were told up to what a client holds, those that it lacks; or if it has had more, that is to be
-    /// skipped.
+    /// Returns the pieces that a client lacks. If it holds more than was told so far, the pieces to come are skipped
+    /// up to that place.
     fn behind(&mut self, stock: Stock, request_id: &str, mut told: Vec<Told>, had: Pieces) -> Vec<Told> {
         let all = self.telling.since(stock, request_id);
         let lasting = had.lasting.saturating_sub(all.lasting);
         self.skipping = Skipping::Pieces(Pieces { lasting, waiting: had.waiting });
-        // It was cut off between results of calls with which the turn begins.
+        // The client was cut off between the results of calls with which the turn begins.
         told.retain(|told| told.at.is_some());
         let left = usize::try_from(all.lasting.saturating_sub(had.lasting)).unwrap_or(usize::MAX);
         told.split_off(told.len().saturating_sub(left))
     }
 
-    /// A frame as a client is told it, without the pieces that it holds already.
+    /// Turns a frame into the pieces that a client is sent, without those that it already holds.
     pub(super) fn told_to(&mut self, stock: Stock, dialect: Dialect, frame: &ServerFrame) -> Vec<String> {
         let mut told = self.telling.tell(&self.session_id, stock, frame, false);
-        // A crash may have lost what its client holds. However much that is, it is told the end.
+        // A crash may have lost text that the client holds. The client is sent the end in any case.
         let end = if frame.ends() && self.skipping != Skipping::All { told.pop() } else { None };
         let waits = matches!(frame, ServerFrame::Waiting { .. });
         told.retain(|told| !self.skipping.takes(told, waits));
@@ -280,7 +283,7 @@ impl<P: Platform> Pump<P> {
         }
     }
 
-    /// Tells those who are sent a turn that its agent is called.
+    /// Tells the followers of a turn that its agent is called.
     pub(super) fn tell_start(&mut self, turn: TurnId) {
         let request_id = self.thread.as_deref().and_then(|thread| thread.request_of(turn)).map(str::to_owned);
         let Some(request_id) = request_id else { return };
@@ -301,7 +304,7 @@ impl<P: Platform> Pump<P> {
     }
 }
 
-/// Pieces of a turn as a dialect sends them.
+/// Formats pieces of a turn in the way the dialect sends them.
 fn framed(dialect: Dialect, told: &[Told]) -> Vec<String> {
     told.iter().filter_map(|told| dialect.framed(told).map(Cow::into_owned)).collect_vec()
 }

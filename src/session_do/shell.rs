@@ -279,10 +279,10 @@ impl Shell {
     }
 
     fn panicked(&self) {
-        // A pump that is still borrowed was left by a panic in its own work. Then the object is lost, and the
-        // runtime makes another one.
-        if let Ok(mut pump) = self.pump.try_borrow_mut() {
-            pump.panicked();
+        match self.pump.try_borrow_mut() {
+            Ok(mut pump) => pump.panicked(),
+            // A panic in the pump's own work left it borrowed forever.
+            Err(_) => platform::reset_later(&self.runtime.state, "the thread panicked"),
         }
     }
 }

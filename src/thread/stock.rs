@@ -1,5 +1,5 @@
-//! Clients of other protocols. Each of their requests is a peer of its own that follows one turn; a socket that
-//! carries several is a peer that follows nothing.
+//! Clients of other protocols. Each of their requests is a peer of its own, which follows one turn. A socket that
+//! carries several requests is a peer that follows nothing.
 
 mod answers;
 mod posts;
@@ -19,24 +19,24 @@ use super::store::Records;
 use super::turn::{Turn, TurnState};
 use super::{Origin, Output, PeerId, Thread, unreadable};
 
-/// Stands between the id of a socket and that of its request.
+/// Separates the id of a socket from the id of its request.
 const OF: char = '/';
 const LIFE_OVER: &str = "connect again";
 
-/// The peer that a request of a socket is.
+/// The peer that stands for a request of a socket.
 #[must_use]
 pub fn request_peer(socket: &str, request: &str) -> PeerId {
     [socket, "/", request].concat().into()
 }
 
-/// The socket of a request, and the request's id; `None` if the peer is no request of a socket.
+/// The socket of a request and the request's id; `None` if the peer is not a request of a socket.
 #[must_use]
 pub fn socket_of(peer: &str) -> Option<(&str, &str)> {
     peer.split_once(OF)
 }
 
 impl Thread {
-    /// A socket of a stock client. It is told nothing by itself.
+    /// Opens the socket of a stock client. Nothing is sent to the socket itself, only to its requests.
     pub(super) fn open(
         &mut self,
         now: Millis,
@@ -64,7 +64,7 @@ impl Thread {
         self.attach(peer);
     }
 
-    /// Somebody asks for a turn, and for what brings it about.
+    /// Handles a request to follow a turn, and first does the work that it asks for, such as taking a message.
     pub(super) fn asked(
         &mut self,
         now: Millis,
@@ -104,7 +104,7 @@ impl Thread {
         {
             return;
         }
-        // A turn whose calls are all answered goes on before another begins.
+        // A turn whose calls are all answered continues before another one begins.
         self.start_turns(now, records);
         match (wants, answers, answered.flatten()) {
             (TurnWanted::Message(post), ..) => self.take_post(now, records, origin, *post, Vec::new()),
@@ -149,7 +149,7 @@ impl Thread {
         }
     }
 
-    /// The client wants no more of a request; unless its socket only detaches, the turn ends.
+    /// Handles a client's abort of a request. The turn ends, unless the socket only detaches from it.
     pub(super) fn aborted(&mut self, now: Millis, peer: &PeerId) {
         let follows = self.peers.get(peer).map(|peer| (peer.follows.clone(), peer.identity.clone()));
         let Some((Follows::Turn(request_id), identity)) = follows else { return };
@@ -162,7 +162,7 @@ impl Thread {
         }
     }
 
-    /// Ends what runs and what waits for people, and nothing that is still to begin.
+    /// Ends the turns that run or wait for people, but none that is still queued.
     pub(super) fn stop(&mut self, now: Millis) {
         let is_meant = |turn: &&Turn| !matches!(turn.state, TurnState::Queued);
         let meant: Vec<String> =
@@ -178,8 +178,8 @@ impl Thread {
         self.drop_request(peer);
     }
 
-    /// A request is over: what it was sent counts for its socket. One that was sent much is let go between two requests,
-    /// as nothing tells whether it reads.
+    /// Ends a request, and counts the bytes that it was sent for its socket. A socket that was sent much is closed
+    /// between two requests, since nothing tells whether it reads.
     pub(super) fn drop_request(&mut self, peer: &PeerId) {
         let Some(Peer { account, .. }) = self.peers.remove(peer) else { return };
         let Some((socket, _)) = socket_of(peer) else { return };
@@ -197,13 +197,13 @@ impl Thread {
         self.peers.keys().filter(is_its).cloned()
     }
 
-    /// The sockets whose requests were being sent something, when the thread was lost that sent it.
+    /// Finds the sockets that were being sent an answer when the object crashed.
     pub(super) fn cut_off(&mut self, records: &dyn Records) {
         let mut kept = Vec::new();
         for (id, peer) in self.peers.iter() {
             let request_id = match &peer.follows {
                 Follows::Turn(request_id) => request_id.as_str(),
-                // It was lost while it was looked at what it asks for.
+                // The object crashed before it had handled the request.
                 Follows::Nothing if socket_of(id).is_some() => "",
                 _ => continue,
             };
@@ -217,7 +217,7 @@ impl Thread {
         for (peer, queued) in kept {
             let chain = queued.and_then(|turn| Self::chain(records, turn).ok()).unwrap_or_default();
             match (socket_of(&peer), chain.as_slice()) {
-                // It may have been told how the turn begins, and nothing else. Twice does no harm.
+                // The peer may have been told how the turn begins, but nothing else. Telling it twice does no harm.
                 (Some(_), [_]) => {
                     let name =
                         FrameName { kind: String::new(), request_id: None, tool_use_id: None, start: None };

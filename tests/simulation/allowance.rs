@@ -1,4 +1,4 @@
-//! What people may use up in a minute, as a client author would work it out: a bucket that drains evenly.
+//! The limits on use per minute, as a client author would model them: a bucket that drains evenly.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ pub struct Allowances {
     pub messages: Allowance,
     pub frames: Allowance,
     pub read_bytes: Allowance,
-    /// A failure leaves open what was counted.
+    /// False after a failure, which leaves open how much was counted.
     pub is_certain: bool,
 }
 
 #[derive(Debug)]
 pub struct Allowance {
     per_minute: f64,
-    /// So near to the edge, rounding decides.
+    /// The distance from the limit within which rounding decides.
     tolerance: f64,
     used: BTreeMap<String, (f64, Millis)>,
 }
@@ -47,7 +47,7 @@ impl Allowances {
         }
     }
 
-    /// They live in the object's memory.
+    /// Forgets the counts, because they live in the object's memory.
     pub fn forget(&mut self) {
         self.is_certain = true;
         for allowance in [&mut self.messages, &mut self.frames, &mut self.read_bytes] {
@@ -62,7 +62,7 @@ impl Allowance {
         Allowance { per_minute: per_minute as f64, tolerance, used: BTreeMap::new() }
     }
 
-    /// Whether one more fits.
+    /// Tells whether one more fits.
     pub fn room(&self, now: Millis, who: &str) -> Room {
         let missing = self.used_by(now, who) + 1.0 - self.per_minute;
         match missing {

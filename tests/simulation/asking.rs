@@ -1,4 +1,4 @@
-//! Calls that people answer: docs/protocol.md, "Waiting for a person", once more in other words.
+//! Calls that people answer: an independent model of docs/protocol.md, "Waiting for a person".
 
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub fn open_calls(pieces: &[Piece], clients: &[String]) -> Vec<String> {
     open.map(|(call, _)| text_of(call, "id").to_owned()).collect()
 }
 
-/// Whether the agent has more to say to the calls from that block on, none of which is open.
+/// Tells whether the agent has to continue after the calls from that block on, provided that none of them is open.
 pub fn needs_its_agent(pieces: &[Piece], from: usize) -> bool {
     let blocks = pieces.iter().filter_map(block_of).count();
     calls(pieces).iter().filter(|(_, behind)| blocks - behind.len() > from).any(|(call, behind)| {
@@ -70,7 +70,7 @@ pub enum Meets {
     Refused(&'static str),
 }
 
-/// What must become of what is said to a call.
+/// The required outcome of an answer to a call.
 pub fn meets(pieces: &[Piece], clients: &[String], frame: &Value) -> Meets {
     let calls = calls(pieces);
     let Some((call, behind)) = calls.iter().rev().find(|(call, _)| call["id"] == frame["toolUseId"]) else {
@@ -113,7 +113,7 @@ fn given_block(frame: &Value) -> Value {
     block
 }
 
-/// Sets the approval of the calls of this id that ask for one. Whether there was one.
+/// Sets the approval of the calls of this id that ask for one. Returns whether there was one.
 pub fn decide(pieces: &mut [Piece], id: Option<&str>, approval: &Value) -> bool {
     let mut has_any = false;
     for piece in pieces {
@@ -139,7 +139,7 @@ pub fn approval(approved: bool, reason: Option<&str>, by: Option<&str>) -> Value
     approval
 }
 
-/// What a mode says; `None` if it asks.
+/// The decision that a mode makes; `None` if the mode asks a person.
 pub fn verdict(call: &Value, mode: &str) -> Option<bool> {
     let kind = call["kind"].as_str().unwrap_or("execute");
     match mode {
@@ -150,7 +150,7 @@ pub fn verdict(call: &Value, mode: &str) -> Option<bool> {
     }
 }
 
-/// A call as it goes out.
+/// Changes a call to the form in which it is sent.
 pub fn shown(block: &mut Value, mode: &str, waits_for_tools: bool) {
     if block["type"] != "tool_use" {
         return;
@@ -165,13 +165,13 @@ pub fn shown(block: &mut Value, mode: &str, waits_for_tools: bool) {
     }
 }
 
-/// A result that somebody gave stands before a block that still grows.
+/// Adds a result from a person, which comes before a block that still grows.
 pub fn give(pieces: &mut Vec<Piece>, block: Value) {
     let place = pieces.len() - usize::from(matches!(pieces.last(), Some(Piece::Open(..))));
     pieces.insert(place, Piece::Block(block));
 }
 
-/// How a stock client shows a call without a result.
+/// The state in which a stock client shows a call without a result.
 pub fn verdict_of(approval: &Value) -> &'static str {
     match approval["state"].as_str() {
         None => "input-available",

@@ -1,4 +1,4 @@
-//! The calls of a turn's agent: when it is asked again, and when it has been silent for too long.
+//! The calls of a turn's agent: when the agent is called again, and when it has been silent for too long.
 
 use bobbin::agent::{AgentEvent, Remedy};
 use bobbin::protocol::Millis;
@@ -12,18 +12,18 @@ pub struct Calls {
     started_at: Millis,
     was_made: bool,
     retries: u64,
-    /// What was tried that is worth one call.
+    /// The remedies that were tried and that are worth only one call.
     tried: Vec<Remedy>,
     is_shortened: bool,
     heard_at: Millis,
-    /// When a part of the answer came last.
+    /// When a part of the answer last arrived.
     said_at: Option<Millis>,
     /// When the answer counts as finished.
     ending_at: Option<Millis>,
     again: Option<Again>,
 }
 
-/// The agent is to be asked once more.
+/// Says that the agent is to be called once more.
 #[derive(Clone, Copy, Debug)]
 struct Again {
     at: Millis,
@@ -39,7 +39,7 @@ impl Calls {
         times.for_each(|at| *at = at.saturating_sub(ms));
     }
 
-    /// Whether it is not the first.
+    /// Counts a call. Returns whether it is not the first.
     pub fn make(&mut self, now: Millis) -> Check<bool> {
         match self.again.take() {
             None if !self.was_made => (self.started_at, self.heard_at) = (now, now),
@@ -64,7 +64,7 @@ impl Calls {
         }
     }
 
-    /// Something may help as long as nothing was said.
+    /// A failed call may be repeated as long as the agent has said nothing.
     fn fail(&mut self, now: Millis, remedy: Remedy, config: &Config) {
         let wait_ms = match remedy {
             _ if self.said_at.is_some() => return,
@@ -90,30 +90,31 @@ impl Calls {
         self.again = Some(Again { at: now + wait_ms, may_be_given_up: self.is_shortened });
     }
 
-    /// Nobody works for the turn until its agent is asked again.
+    /// Tells whether nobody works for the turn until its agent is called again.
     pub fn are_to_go_on(&self) -> bool {
         self.again.is_some()
     }
 
-    /// With timers up to ten milliseconds late since then.
+    /// Tells whether the next event is overdue, with timers up to ten milliseconds late.
     pub fn are_overdue(&self, now: Millis, punctual_since: Millis, config: &Config) -> bool {
         let at = self.next_at(config);
         self.was_made && at >= punctual_since && at + 10 < now
     }
 
-    /// Whether the turn may not fail for what its agent said last.
+    /// Tells whether the turn must survive the agent's last failure.
     pub fn must_go_on(&self) -> bool {
         self.again.is_some_and(|again| !again.may_be_given_up)
     }
 
-    /// Something happens by then, or has happened: the agent is asked again, the answer counts as finished, or
-    /// the agent has been silent for too long.
+    /// The latest time of the next event: the agent is called again, the answer counts as finished, or the agent has
+    /// been silent for too long.
     fn next_at(&self, config: &Config) -> Millis {
         let again = self.again.map(|again| again.at);
         [again, self.ending_at].into_iter().flatten().fold(self.silent_at(config), Millis::min)
     }
 
-    /// When the agent has been silent for too long: wholly, or but for signs of life; or has taken too long in all.
+    /// The time at which the agent has been silent for too long, apart from keep-alives or completely, or has taken
+    /// too long in all.
     fn silent_at(&self, config: &Config) -> Millis {
         let (since, limit_ms) = match self.said_at {
             Some(said_at) => (said_at, config.agent_idle_timeout_ms),

@@ -1,5 +1,5 @@
-//! A client: it says things, loses connections, comes back with its last cursor, and sends again what was
-//! not acknowledged.
+//! A client: it sends messages, loses connections, comes back with its last cursor, and sends unacknowledged messages
+//! again.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,11 +18,11 @@ pub struct Client {
     pub person: Person,
     pub view: View,
     pub connection: Option<Connection>,
-    /// States it was in, as an app may have kept them.
+    /// Earlier states of the client, as an app may have stored them.
     pub earlier: Vec<View>,
     /// Messages without acknowledgement or refusal, by `requestId`.
     pub pending: BTreeMap<String, Value>,
-    /// It answers no check.
+    /// Whether it never answers a check.
     pub is_mute: bool,
     /// It follows the thread by streams of events, and posts.
     pub is_by_http: bool,

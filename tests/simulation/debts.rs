@@ -1,4 +1,5 @@
-//! What sockets owe, as a client author would work it out: what a socket was sent since the last check that it answered.
+//! The bytes that sockets owe, as a client author would model them: all that a socket was sent since the last check
+//! that it answered.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ pub struct Debts {
     of: BTreeMap<PeerId, Debt>,
     /// Of stock clients.
     of_stock: BTreeMap<PeerId, Debt>,
-    /// The object has slept: what it had not yet saved of each socket, it has forgotten.
+    /// How often the object has slept. It then forgets what it had not yet saved of each socket.
     sleeps: u64,
-    /// A failure leaves open what was saved.
+    /// True after a failure, which leaves open what was saved.
     is_uncertain: bool,
     config: Config,
 }
@@ -44,7 +45,7 @@ impl Debts {
                     self.send(peer, frame);
                 }
             }
-            // A stock client's socket is asked nothing.
+            // A stock client's socket gets no checks.
             Seen::Told { to, text } => {
                 let socket = socket_of(to).map_or_else(|| to.clone(), |(socket, _)| socket.into());
                 self.of_stock.entry(socket).or_default().sent += text.len() as u64;
@@ -52,7 +53,7 @@ impl Debts {
             Seen::Woken { .. } => self.sleeps += 1,
             Seen::Closed { peer, code } => {
                 let debt = self.of.remove(peer).or_else(|| self.of_stock.remove(peer)).unwrap_or_default();
-                // What one socket of many may owe for the sake of the others.
+                // The bytes that one socket of many may owe within the limit on the total.
                 let share = (self.config.owed_bytes_max / 4 / 16).min(self.config.check_bytes);
                 if *code == CloseCode::TooMany && !self.is_uncertain && debt.owed() < 4 * share {
                     return Err(format!("{peer} is closed, and owes {} bytes", debt.owed()));
@@ -75,7 +76,7 @@ impl Debts {
         debt.sent += debt.last_frame;
     }
 
-    /// An answer has reached the object.
+    /// Handles an answer to a check that has reached the object.
     pub fn answer(&mut self, peer: &PeerId, frame: &Value) {
         let Some(debt) = self.of.get_mut(peer) else { return };
         let answered = debt.checks.iter().find(|(number, _)| Some(*number) == check_of(frame));
@@ -95,7 +96,7 @@ impl Debts {
 
     pub fn check(&self) -> Check {
         let forgotten = (self.sleeps + 1) * (self.config.check_bytes / 8);
-        // Checks answer for whole steps.
+        // Checks count in whole steps.
         let step = self.config.socket_owed_bytes_max / 1_024;
         let limit = self.config.socket_owed_bytes_max + forgotten + step;
         let is_late = |(_, debt): &(&PeerId, &Debt)| debt.owed() > limit + debt.last_frame;

@@ -1,4 +1,4 @@
-//! What must become of every frame that reaches the object: it is handled, or its sender is told.
+//! The required outcome of every frame that reaches the object: it is handled, or its sender is told.
 
 use bobbin::dialect::native;
 use bobbin::protocol::limits::{QUEUED_TURNS_MAX, REFUSED_FRAME_CHARS_MAX};
@@ -14,13 +14,13 @@ use super::view::{kind, text_of};
 use super::world::World;
 use crate::support::{Frame, Seen, Spoilt};
 
-/// A frame on its way into the object, and what may become of it there if nothing fails.
+/// A frame on its way into the object, and its possible outcomes if nothing fails.
 #[derive(Debug)]
 pub struct Asked {
     pub peer: PeerId,
     text: String,
     pub frame: Value,
-    /// Of a cancel, the turns that it is about.
+    /// The turns that a cancel is about.
     meant: Vec<TurnId>,
     pub payer: String,
     is_costly: Room,
@@ -28,7 +28,7 @@ pub struct Asked {
     messages: Room,
     /// It asks for more of the thread.
     pub reads: bool,
-    /// It says what was said before: nothing answers it.
+    /// Whether the same was said before, so that nothing answers it.
     is_known: bool,
     pub start: Start,
     pub expected: Vec<Fate>,
@@ -41,14 +41,14 @@ pub struct Fate {
     pub closed: Option<CloseCode>,
 }
 
-/// How things stood before an input.
+/// The state before an input.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     was_awake: bool,
     failing_reads: u32,
 }
 
-/// How an input went.
+/// The course of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Course {
     pub is_smooth: bool,
@@ -78,7 +78,7 @@ impl Fate {
 }
 
 impl World {
-    /// Works out what must become of a frame, before it reaches the object.
+    /// Works out the possible outcomes of a frame before it reaches the object.
     pub fn ask(&mut self, peer: &PeerId, text: &str) -> Asked {
         let start = self.start();
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
@@ -100,7 +100,7 @@ impl World {
         asked
     }
 
-    /// In the order in which the object looks at a frame.
+    /// The checks come in the order in which the object makes them.
     fn expected(&mut self, asked: &mut Asked) -> Vec<Fate> {
         let (now, begun) = (self.host.now, &self.truth.begun);
         let Some(known) = self.truth.people.get(&asked.peer) else { return Vec::new() };
@@ -242,7 +242,7 @@ impl World {
         }
     }
 
-    /// Whether the object counts it as a message.
+    /// Tells whether the object counts the frame as a message.
     fn is_costly(&self, frame: &Value) -> Room {
         match (kind(frame), &self.truth.place) {
             ("message" | "regenerate" | "select" | "session_update" | "tool_decision" | "tool_output", _) => {
@@ -278,7 +278,7 @@ impl World {
         Start { was_awake, failing_reads: self.host.store.failing_reads.get() }
     }
 
-    /// How the input that was just carried out went.
+    /// The course of the input that was just carried out.
     pub fn course(&self, start: Start) -> Course {
         let Start { was_awake, failing_reads } = start;
         let seen = &self.host.seen;
@@ -293,7 +293,7 @@ impl World {
         Course { is_smooth: has_read_all && !has_crashed && !has_restarted, has_crashed, has_restarted }
     }
 
-    /// What became of the frame. Looked at before the truth has taken in what was seen.
+    /// Finds the outcome of the frame, before the truth has taken in the outputs.
     pub fn fate(&self, asked: &Asked, course: Course) -> Check<Fate> {
         let mut fate = Fate::default();
         let seen = &self.host.seen;
@@ -302,7 +302,7 @@ impl World {
                 Seen::Closed { peer, code } if *peer == asked.peer => fate.closed = Some(*code),
                 Seen::Sent { to: Some(to), frame, .. } if *to == asked.peer && is_refusal(frame) => {
                     check_name(frame.json(), asked)?;
-                    // What fails after a refusal was sent brings another.
+                    // A failure after a refusal causes another refusal.
                     let code = text_of(&frame.json()["error"], "code").to_owned();
                     if fate.refused.replace(code).is_some() && course.is_smooth {
                         return Err(format!("{} is refused twice", asked.text));
@@ -311,13 +311,13 @@ impl World {
                 _ => {}
             }
         }
-        // What a thread says as it wakes may look like an answer; who was closed has none.
+        // A waking thread's output may look like an answer; a sender whose socket was closed gets none.
         let is_heard = fate.refused.is_none() && fate.closed.is_none();
         fate.is_done = is_heard && seen.iter().any(|seen| answers(seen, asked));
         Ok(fate)
     }
 
-    /// Whether the frame was handled, or its sender told. Looked at once the truth has taken in what was seen.
+    /// Checks that the frame was handled or its sender told, once the truth has taken in the outputs.
     pub fn check_fate(&mut self, asked: &Asked, mut fate: Fate, course: Course) -> Check {
         // Turns may have ended for other reasons.
         if kind(&asked.frame) == "cancel" && fate == Fate::default() {
@@ -368,7 +368,7 @@ impl World {
     }
 }
 
-/// What a frame asks of its sender.
+/// The right that a frame requires of its sender.
 fn asked_of(frame: &Value, begun: &Begun) -> Access {
     match kind(frame) {
         "message" | "regenerate" | "select" if *begun == Begun::No => Access::Owner,
@@ -382,7 +382,7 @@ fn is_refusal(frame: &Frame) -> bool {
     frame.head().kind == "error" && frame.head().cursor.is_none()
 }
 
-/// Whether a frame is answered by what was seen.
+/// Tells whether an output answers a frame.
 fn answers(seen: &Seen, asked: &Asked) -> bool {
     let Seen::Sent { to, frame, .. } = seen else { return false };
     if to.as_ref().is_some_and(|to| *to != asked.peer) {
@@ -412,7 +412,7 @@ fn answers(seen: &Seen, asked: &Asked) -> bool {
     }
 }
 
-/// Whether the object can read it. The simulation's clients send few kinds of nonsense.
+/// Tells whether the object can read the frame. The simulation's clients send few kinds of invalid frames.
 fn is_valid(frame: &Value) -> Result<(), ()> {
     let is_right = match kind(frame) {
         "message" => {
@@ -429,7 +429,7 @@ fn is_valid(frame: &Value) -> Result<(), ()> {
     if is_right { Ok(()) } else { Err(()) }
 }
 
-/// A refusal says which frame it means.
+/// Checks that a refusal names the frame that it is about.
 fn check_name(refusal: &Value, asked: &Asked) -> Check {
     let frame = &asked.frame;
     let of_type = frame.get("type").and_then(Value::as_str).unwrap_or("unknown");

@@ -1,5 +1,5 @@
-//! Sessions that begin as the thread: who asks for them, what becomes of the pages on their way, and what must be in
-//! them. The object of each is another pump of the same kind.
+//! Forks of the thread: who asks for them, how their pages travel, and what they must contain. The object of each
+//! fork is another pump of the same kind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,10 +21,10 @@ use super::view::text_of;
 use super::world::{World, nth_of};
 use crate::support::{Copying, Databases, Faults, Hop, Host, Seen, Sudden};
 
-/// What may happen of a fork.
+/// Events of a fork.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForkDoes {
-    /// Somebody asks for it: mostly for what was asked for before, as if the answer had been lost.
+    /// Somebody asks for the fork, mostly with an earlier request, as if its answer had been lost.
     Ask {
         client: usize,
     },
@@ -46,25 +46,25 @@ pub enum ForkDoes {
 pub struct Fork {
     host: Host,
     databases: Databases,
-    /// What was asked for last, and by whom.
+    /// The last request, and who made it.
     asked: Option<(Option<String>, Person)>,
     /// Each with when it was made: none takes longer than an upload may.
     requests: Vec<(Copying, Person, Millis)>,
-    /// What it was to hold when the first page was taken.
+    /// The expected content when the first page was taken.
     offered: Vec<(ForkOrigin, Offer)>,
     has_begun: bool,
 }
 
-/// What a fork is to hold.
+/// The expected content of a fork.
 #[derive(Clone, Debug, PartialEq)]
 struct Offer {
     /// The messages, each with its place among the records of the truth and as it was read by then.
     records: Vec<(usize, Vec<Record>)>,
     /// How often the thread had been deleted.
     life: usize,
-    /// Of each question and each answer that nobody asked for, the turn, and the one before it that is copied too.
+    /// The turn of each question, and of each answer that nobody asked for, with the copied turn before it.
     parents: Vec<(TurnId, Option<TurnId>)>,
-    /// Of each answer but those that nobody asked for, the turn that is begins in the fork.
+    /// The turn that each answer begins in the fork, apart from answers that nobody asked for.
     questions: BTreeMap<TurnId, TurnId>,
     /// It ends with a question whose answer is left out.
     ends_bare: bool,
@@ -90,7 +90,7 @@ impl Fork {
     }
 }
 
-/// As a session knows somebody that their token does not name.
+/// The identity of a person in a session that their token does not name.
 fn elsewhere(person: Person) -> Identity {
     let role = if person.role == Role::Anyone || person.role == Role::Plain {
         person.role
@@ -101,7 +101,7 @@ fn elsewhere(person: Person) -> Identity {
 }
 
 impl Truth {
-    /// What a fork that is made now is to hold. `None`, if there is no such message.
+    /// The expected content of a fork that is made now; `None` if there is no such message.
     fn offer(&self, message_id: Option<&str>) -> Option<Offer> {
         let (last, with_answer) = match message_id {
             Some(id) => self.turn_with(id)?,
@@ -125,7 +125,7 @@ impl Truth {
         Some(Offer { records, life: self.life, parents, questions, ends_bare })
     }
 
-    /// The last turn before this one that is copied too.
+    /// The last turn before this one that is copied as well.
     fn parent_among(&self, turn: TurnId, copied: &BTreeSet<TurnId>) -> Option<TurnId> {
         let mut before = self.paths.parent_of(turn);
         while let Some(turn) = before.filter(|turn| !copied.contains(turn)) {
@@ -183,7 +183,7 @@ impl World {
         self.truth.stats.forks += 1;
     }
 
-    /// One of the requests for a fork comes one step further. What came of it, if there is any.
+    /// Moves one request for a fork one hop further. Returns the outcome, if there is one.
     fn hop(&mut self, fork: usize, nth: usize, page_max: Option<usize>) -> Check<Option<Hop>> {
         let (it, now) = (&mut self.forks[fork], self.host.now);
         it.requests.retain(|(_, _, since)| now < since.saturating_add(FILE_UPLOAD_MS));
@@ -221,7 +221,7 @@ impl World {
         Ok(Some(hop))
     }
 
-    /// A page of the thread: it must be given to whoever may read it, and changes nothing.
+    /// Takes a page of the thread. It must be given to everybody who may read the thread, and must change nothing.
     fn take_page(
         &mut self,
         fork: usize,
@@ -271,7 +271,7 @@ impl World {
         Ok(hop)
     }
 
-    /// Before all of it is there nothing is; and then all of it is, and nothing else.
+    /// Checks that the fork does not exist before it is complete, and then has exactly the expected content.
     fn check_begun(&mut self, fork: usize) -> Check {
         let it = &mut self.forks[fork];
         if it.has_begun || it.host.store.checkpoint.is_none() {
@@ -319,10 +319,10 @@ impl World {
         }
         Self::check_parents(offer, &copy, host)?;
         Self::check_session(host, &copy)?;
-        Self::check_files(host, &copy)
+        self.check_files(host, &copy)
     }
 
-    /// Each turn goes on from the one that it went on from.
+    /// Checks that each turn continues from the same turn as in the source.
     fn check_parents(offer: &Offer, copy: &[&Record], host: &Host) -> Check {
         // A known gap: an answer that nobody asked for, and that was queued, follows in the copy what it stands behind.
         let of = |place: usize| &offer.records[place].1[0];
@@ -370,19 +370,21 @@ impl World {
         Ok(())
     }
 
-    /// The files that its messages name are there, for as long as it is.
-    fn check_files(host: &Host, copy: &[&Record]) -> Check {
+    /// Checks that the files of the fork's messages exist for as long as the fork does. A source that was deleted
+    /// while its messages were on their way has no files to give.
+    fn check_files(&self, host: &Host, copy: &[&Record]) -> Check {
         for id in copy.iter().flat_map(|record| files_of(&record.content)) {
             let file = host.store.files.get(&id);
             let is_kept = file.is_some_and(|file| file.state == FileState::Here && file.due.is_none());
-            if !is_kept || !host.bucket.contains(&id) {
+            let is_copied = is_kept && host.bucket.contains(&id);
+            if !is_copied && self.host.bucket.contains(&id) {
                 return Err(format!("the file {id} is {file:?}"));
             }
         }
         Ok(())
     }
 
-    /// Whoever asked for a fork asks again until there is an answer; and each can be talked in.
+    /// Repeats every request for a fork until it is answered, and then chats in each fork.
     pub fn settle_forks(&mut self) -> Check {
         for fork in 0..self.forks.len() {
             self.forks[fork].host.faults = Faults::default();
@@ -429,7 +431,7 @@ impl World {
         Ok(last)
     }
 
-    /// Somebody uploads a file, and says something about it.
+    /// Uploads a file and sends a message that names it.
     pub fn say_file(&mut self, id: usize, nth: usize) -> Check {
         let person = self.clients[id].person;
         if self.truth.begun == Begun::No {
@@ -465,7 +467,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether whoever sends this may name the files that it names.
+    /// Tells whether the sender may name the files in this content.
     pub fn may_name(&self, subject: Option<&str>, content: Option<&Content>) -> bool {
         content.is_none_or(|content| {
             files_of(content).iter().all(|id| {
@@ -479,7 +481,7 @@ impl World {
         })
     }
 
-    /// The bucket deletes what it is to delete.
+    /// Deletes the files that the bucket is to delete.
     pub fn remove_files(&mut self) -> Check {
         while let Some((ids, is_waited_for)) = self.host.removals.pop_front() {
             self.host.bucket.retain(|id| !ids.contains(id));
@@ -496,7 +498,7 @@ fn may_begin(person: Person) -> bool {
     elsewhere(person).may_create || person.role == Role::Anyone
 }
 
-/// A message as it is shown, but for what the session makes of it.
+/// A message as it is shown, without the fields that depend on the session.
 fn shown(record: &Record, session_id: &str) -> Value {
     let mut message = json_of(&record.message(0));
     let is_of_turn = message["role"] == "assistant"
@@ -526,7 +528,7 @@ fn files_of(content: &Content) -> Vec<String> {
 }
 
 impl Fork {
-    /// Its owner says something, is answered, and D1 learns all of it.
+    /// The owner sends a message, it is answered, and D1 gets all of it.
     fn talk(&mut self) -> Check {
         let owner = self.host.store.origin.as_ref().and_then(|origin| origin.by.clone());
         let identity = owner.map_or_else(Identity::anyone, |subject| Identity {
@@ -562,7 +564,7 @@ impl Fork {
         self.check_sleep()
     }
 
-    /// Its alarm goes off until it is at rest, or has nothing to do before its time.
+    /// Fires the fork's alarm until it is at rest, or has nothing to do before its time.
     fn pass(&mut self) {
         for _ in 0..ROUNDS_MAX {
             self.remove_files();
@@ -591,7 +593,8 @@ impl Fork {
         down.into_iter().flatten().map(|frame| frame.json().clone()).collect()
     }
 
-    /// The agent is told what was copied, and the question: of turns that failed before anything was said, nothing.
+    /// Checks that the agent is given the copied messages and the question, but no turns that failed before anything
+    /// was said.
     fn check_asked(&self) -> Check {
         let asked = self.host.seen.iter().find_map(|seen| match seen {
             Seen::Started { turn, request, .. } => Some((*turn, request)),
@@ -623,7 +626,7 @@ impl Fork {
         Err(format!("its agent is told {told:?} where it holds {wanted:?}"))
     }
 
-    /// Agents, D1, timers and the alarm do all they have to do.
+    /// Lets agents, D1, timers and the alarm do all their work.
     fn rest(&mut self) -> Check {
         for _ in 0..ROUNDS_MAX {
             while let Some(turn) = self.host.agents.first().copied() {
@@ -654,7 +657,7 @@ impl Fork {
         Err("it never comes to rest".into())
     }
 
-    /// D1 has all of its messages.
+    /// Checks that D1 has all messages of the fork.
     fn check_indexed(&self) -> Check {
         let held = self.databases.held();
         let count = self.messages().count();

@@ -1,5 +1,5 @@
-//! A seed drives clients, agents, networks, clocks, crashes and failing stores; a small model of the truth
-//! watches every output and every client.
+//! A seed drives clients, agents, networks, clocks, crashes and failing stores. A small model of the truth checks
+//! every output and every client.
 //!
 //! The same seed gives the same run, byte for byte.
 
@@ -41,7 +41,7 @@ pub type Check<T = ()> = Result<T, String>;
 
 #[derive(Debug)]
 pub struct Outcome {
-    /// Of all that was sent and stored, in order, in a run with a trace.
+    /// Everything that was sent and stored, in order, if the run has a trace.
     pub fingerprint: u64,
     pub stats: Stats,
     pub failure: Option<String>,
@@ -50,7 +50,7 @@ pub struct Outcome {
 
 macro_rules! stats {
     ($($name:ident: $doc:literal),* $(,)?) => {
-        /// What a run had in it; so that nobody takes an idle simulation for a passing one.
+        /// Counts the events of a run, so that an idle simulation does not pass unnoticed.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Stats {
             $(#[doc = $doc] pub $name: u64),*
@@ -61,7 +61,7 @@ macro_rules! stats {
                 $(self.$name += other.$name;)*
             }
 
-            /// Of each count, its name.
+            /// The name of each count.
             pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name)),*].into_iter()
             }

@@ -1,4 +1,4 @@
-//! A message as stock clients show it: docs/clients.md and the tables of the protocols, once more in other words.
+//! A message as stock clients show it: an independent model of docs/clients.md and the tables of the protocols.
 
 use bobbin::dialect::{Dialect, Stock};
 use bobbin::protocol::{Content, Status};
@@ -11,23 +11,23 @@ use super::pieces::{Piece, pieces_of_content};
 use super::truth::Truth;
 use super::view::text_of;
 
-/// What a turn is shown as.
+/// The way in which a turn is shown.
 #[derive(Debug)]
 pub struct Shown {
     pub parts: Vec<Value>,
-    /// How it has ended, if it has.
+    /// Its end, if it has ended.
     pub status: Option<Status>,
     /// Whether it waits for people.
     pub waits: bool,
-    /// Whether its thoughts may be others than were told: what was told cannot be taken back.
+    /// Whether its thoughts may differ from those that were told, which cannot be taken back.
     pub is_astray: bool,
-    /// Whether something of it cannot be read any more.
+    /// Whether a part of it can no longer be read.
     pub is_torn: bool,
 }
 
 impl Truth {
-    /// The turns that are one message with this one, the first of them first: results of the calls of an answer, and
-    /// nothing else, go on with it.
+    /// The turns that form one message with this one, the first one first: a message of results alone continues the
+    /// answer with the calls.
     pub fn chain(&self, turn: TurnId) -> Vec<TurnId> {
         let mut chain = vec![turn];
         while let Some(before) = self.goes_on_with(chain[0]) {
@@ -53,7 +53,7 @@ impl Truth {
         self.records.iter().find(|record| record.turn == turn && record.is_end())
     }
 
-    /// What a turn has said, or what is kept of it; and how it has ended.
+    /// The stored or spoken content of a turn, and its end.
     fn pieces(&self, turn: TurnId) -> (Vec<Piece>, Option<Status>) {
         match self.end_of(turn) {
             Some(end) => {
@@ -108,7 +108,7 @@ impl Truth {
         before + &self.turns.get(last).map(|turn| texts(&turn.said)).unwrap_or_default()
     }
 
-    /// Whether what is stored of a turn is not what it was.
+    /// Tells whether a turn's stored content has changed.
     fn is_unsure(&self, turn: TurnId) -> bool {
         let question = self.paths.question_of(turn);
         let is_its = |record: &Record| record.turn == turn || Some(record.seq) == question;
@@ -121,7 +121,7 @@ impl Truth {
     }
 }
 
-/// The blocks of a message that is nothing but results.
+/// The blocks of a message that consists of results alone.
 fn results_of(content: &Content) -> Option<Vec<Value>> {
     let pieces = pieces_of_content(content);
     let blocks = pieces.into_iter().map(|piece| match piece {
@@ -185,13 +185,13 @@ fn given(result: &Value, stock: Stock) -> (&'static str, Value) {
         _ if stock == Stock::AgUi => ("", json!(in_words())),
         _ if is_error => ("output-error", json!(in_words())),
         Some(output) => ("output-available", output.clone()),
-        // Of null, its text alone is kept.
+        // A result of null is stored as text only.
         None if content == "null" => ("output-available", Value::Null),
         None => ("output-available", content.clone()),
     }
 }
 
-/// Nobody is to wait for the results of what broke off.
+/// Nobody is to wait for the results of an answer that broke off.
 fn leave(part: &mut Value) {
     let state = part["state"].as_str().unwrap_or_default();
     if ["input-available", "approval-requested", "approval-responded"].contains(&state) {
@@ -200,7 +200,7 @@ fn leave(part: &mut Value) {
     }
 }
 
-/// Parts as they can be compared, whatever the pieces in which they came.
+/// Puts parts into a form that can be compared, whatever the pieces in which they arrived.
 pub fn plain(parts: &[Value], dialect: Dialect, without_thoughts: bool) -> Vec<Value> {
     let mut plain: Vec<Value> = Vec::new();
     for part in parts {
@@ -222,7 +222,7 @@ pub fn plain(parts: &[Value], dialect: Dialect, without_thoughts: bool) -> Vec<V
         if part["text"] == "" || part["thought"] == "" || is_thought && without_thoughts {
             continue;
         }
-        // Of a decision, the sixth version is told only what follows from it.
+        // Version 6 is told only the consequence of a decision.
         let is_open =
             ["approval-requested", "approval-responded"].iter().any(|state| part["state"] == *state);
         if dialect == Dialect::AiSdkEvents && is_open {
@@ -236,7 +236,7 @@ pub fn plain(parts: &[Value], dialect: Dialect, without_thoughts: bool) -> Vec<V
     plain
 }
 
-/// All that parts say.
+/// The text of all parts.
 pub fn words(parts: &[Value]) -> String {
     parts.iter().filter_map(|part| part["text"].as_str()).collect()
 }

@@ -1,5 +1,5 @@
-//! Versions of a conversation, as a model knows them: turns, what each follows, and which one the path ends with. It
-//! knows nothing of segments.
+//! A model of versions of a conversation: the turns, the turn that each follows, and the turn with which the path
+//! ends. It knows nothing of segments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,16 +16,16 @@ use super::view::text_of;
 struct Node {
     /// The turn before it.
     parent: Option<TurnId>,
-    /// The turn that its question came with; `None` for an answer that nobody asked for.
+    /// The turn that brought its question; `None` for an answer that nobody asked for.
     question: Option<TurnId>,
 }
 
 #[derive(Debug, Default)]
 pub struct Paths {
     turns: BTreeMap<TurnId, Node>,
-    /// From which place of the log on the path ends with which turn.
+    /// The places of the log from which on the path ends with these turns.
     tails: Vec<(u64, Option<TurnId>)>,
-    /// How many messages were shown where it went elsewhere; without measure, if they were too many for a frame.
+    /// The number of messages that were shown where the path branched; unlimited if they were too many for a frame.
     pub shown: usize,
     pub has_branched: bool,
 }
@@ -49,7 +49,7 @@ impl Paths {
         turns
     }
 
-    /// The turns whose questions these are.
+    /// The turns that have these questions.
     pub fn questions_of(&self, turns: &BTreeSet<TurnId>) -> BTreeSet<TurnId> {
         turns.iter().filter_map(|turn| self.turns.get(turn)?.question).collect()
     }
@@ -63,7 +63,7 @@ impl Paths {
         self.turns.get(&turn)?.parent
     }
 
-    /// The newest path through a question, or an answer.
+    /// The newest path through a question or an answer.
     pub fn newest(&self, turn: TurnId, is_answer: bool) -> TurnId {
         if !is_answer {
             let answers = self.turns.iter().filter(|(_, node)| node.question == Some(turn));
@@ -84,7 +84,7 @@ impl Truth {
         if record.is_end() { turns.contains(&record.turn) } else { questions.contains(&record.turn) }
     }
 
-    /// The messages of the path as it is at a place of the log.
+    /// The messages of the path at a place of the log.
     pub fn path_at(&self, seq: u64) -> Vec<&str> {
         let has_branched = self.paths.has_branched;
         let tail = self.paths.tail_at(seq).filter(|_| has_branched);
@@ -100,7 +100,7 @@ impl Truth {
         self.path_at(u64::MAX)
     }
 
-    /// Whether a message is on the path, over or not; `None` if there is no such message, nor such a turn.
+    /// Tells whether a message is on the path, finished or not; `None` if there is no such message or turn.
     pub fn is_shown(&self, id: &str) -> Option<bool> {
         let (turn, is_answer) = self.turn_with(id)?;
         let turns = self.paths.turns_to(self.paths.tail());
@@ -128,7 +128,7 @@ impl Truth {
         self.paths.questions_of(&turns).contains(&question)
     }
 
-    /// A turn begins, or the path is chosen: it must follow what the frame says.
+    /// Begins a turn or chooses a path. It must follow the turn that the frame names.
     pub fn go_on(&mut self, record: &Record) -> Check {
         let (tail, seq) = (self.paths.tail(), record.seq);
         if let Some(branch) = record.branch() {
@@ -210,7 +210,7 @@ impl Truth {
         Some(self.paths.turns_to(tail))
     }
 
-    /// What is committed of the path says the same as the model.
+    /// Checks that the committed path is that of the model.
     pub fn check_path(&self, commit: &Commit) -> Check {
         let Some(checkpoint) = commit.0.iter().rev().find_map(|write| match write {
             Write::Checkpoint(checkpoint) => Some(checkpoint),
@@ -238,7 +238,7 @@ impl Truth {
         Ok(())
     }
 
-    /// A message says what it follows, and which of its versions it is.
+    /// Checks that a message says which message it follows, and which of its versions it is.
     pub fn check_lineage(&self, message: &Value) -> Check {
         if !self.paths.has_branched {
             return Ok(());
@@ -276,8 +276,8 @@ impl Truth {
         Err(format!("{message} follows {parent}, and of its versions it is {versions}"))
     }
 
-    /// An agent is told the path before its question, and that: of the turns that are over, but for those that failed
-    /// before anything was said.
+    /// Checks that an agent is given the path before its question, and the question. The path has the finished turns,
+    /// without those that failed before anything was said.
     pub fn check_told(&self, turn: TurnId, told: &[(String, Content)]) -> Check {
         let Some(question) = self.paths.question_of(turn) else { return Err("no question".into()) };
         let before = self.paths.turns_to(self.paths.turns[&question].parent);
@@ -296,7 +296,7 @@ impl Truth {
         let own = self.records.iter().find(|record| record.seq == question).ok_or("no question")?;
         wanted.push(&own.message_id);
         let told: Vec<&str> = told.iter().map(|(id, _)| id.as_str()).collect();
-        // Of a long history, an agent may ask to be told less.
+        // An agent may ask for less of a long history.
         if wanted.ends_with(&told) {
             return Ok(());
         }

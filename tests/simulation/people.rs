@@ -1,4 +1,4 @@
-//! Who clients are, and what that lets them do: the tables of docs/security.md once more, in other words.
+//! The people behind clients and their rights: an independent model of the tables of docs/security.md.
 
 use bobbin::protocol::{Access, Identity, Millis};
 
@@ -47,12 +47,12 @@ impl Person {
         Person { subject, role }
     }
 
-    /// As it stands in what is stored and shown.
+    /// The name of the role in stored and sent JSON.
     pub fn subject(&self) -> Option<&'static str> {
         (self.role != Role::Anyone).then_some(self.subject)
     }
 
-    /// What the edge makes of a token.
+    /// The identity that the edge derives from a token.
     pub fn identity(&self, expires_at: Option<Millis>) -> Identity {
         let (granted, may_create) = match self.role {
             Role::Anyone => return Identity::anyone(),

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 pub enum Piece {
     Text(String),
     Block(Value),
-    /// A block that still grows, without what grows, and that. It is the last piece.
+    /// A block that still grows, in two parts: the block without the growing text, and the text. It is the last
+    /// piece.
     Open(Value, String),
 }
 
@@ -54,7 +55,8 @@ pub fn drop_open(pieces: &mut Vec<Piece>) -> Option<Piece> {
     pieces.pop_if(|piece| matches!(piece, Piece::Open(..)))
 }
 
-/// Where an answer goes on, or ends, and a block is open: a thought is kept as far as it came, half a call is not.
+/// Closes an open block where an answer continues or ends: a thought is kept as far as it came, an incomplete call is
+/// dropped.
 pub fn close(pieces: &mut Vec<Piece>) {
     if let Some(Piece::Open(block, grown)) = drop_open(pieces)
         && block["type"] == "thinking"
@@ -64,14 +66,14 @@ pub fn close(pieces: &mut Vec<Piece>) {
     }
 }
 
-/// Data that takes another's place.
+/// Tells whether data replaces earlier data.
 fn is_later(earlier: &Value, later: &Value) -> bool {
     later["type"] == "data"
         && later["id"].is_string()
         && ["type", "name", "id"].iter().all(|field| earlier[field] == later[field])
 }
 
-/// The same call, before and after it was decided.
+/// Tells whether two blocks are the same call, before and after its decision.
 pub fn is_decided_later(earlier: &Value, later: &Value) -> bool {
     if earlier["type"] != "tool_use" || earlier["approval"]["state"] != "requested" {
         return false;
@@ -99,7 +101,7 @@ pub fn is_prefix(short: &[Piece], long: &[Piece]) -> bool {
         }
 }
 
-/// The same, where of a thought the beginning may have been kept as a block.
+/// Compares likewise, but the beginning of a thought may have been stored as a block.
 pub fn is_kept(kept: &[Piece], said: &[Piece]) -> bool {
     let Some((Piece::Block(last), before)) = kept.split_last() else { return is_prefix(kept, said) };
     let thought = last["text"].as_str().filter(|_| last["type"] == "thinking");
@@ -110,7 +112,7 @@ pub fn is_kept(kept: &[Piece], said: &[Piece]) -> bool {
     is_prefix(kept, said) || is_beginning()
 }
 
-/// What a block has grown to.
+/// The text to which a block has grown.
 fn grows_to(piece: &Piece) -> String {
     match piece {
         Piece::Text(_) => String::new(),
@@ -158,7 +160,7 @@ pub fn text_bytes(pieces: &[Piece]) -> usize {
     pieces.iter().map(bytes).sum()
 }
 
-/// How much of it there is: it grows with everything that is said.
+/// The length of an answer, which grows with everything that is said.
 pub fn weight(pieces: &[Piece]) -> usize {
     let weight = |piece: &Piece| match piece {
         Piece::Text(text) => text.len(),
@@ -171,7 +173,7 @@ pub fn json_of<T: Write>(value: &T) -> Value {
     serde_json::from_str(&to_json(value)).expect("it is JSON")
 }
 
-/// An agent is given the bytes of files, and not their addresses; what they are called and how large they are comes with them.
+/// An agent is given the bytes of files instead of their addresses, together with their names and sizes.
 pub fn without_urls(content: &Content) -> Content {
     let mut content = content.clone();
     if let Content::Blocks(blocks) = &mut content {

@@ -1,4 +1,4 @@
-//! How a seed chooses what happens.
+//! A seed chooses the events of a run.
 
 use bobbin::agent::Remedy;
 use bobbin::dialect::Stock;
@@ -20,9 +20,9 @@ pub struct Plan {
     pub idle_timeout_ms: u64,
     pub turn_timeout_ms: u64,
     pub agent_retries: u64,
-    /// Whether calls that are not marked are clients'.
+    /// Whether unmarked calls are for the clients.
     pub waits_for_tools: bool,
-    /// One a client; some are one person with several.
+    /// One person for each client; one person may have several clients.
     pub people: Vec<Person>,
     pub messages_per_minute: Option<u64>,
     pub frames_per_minute_min: Option<u64>,
@@ -32,11 +32,11 @@ pub struct Plan {
     pub check_bytes: Option<u64>,
     /// Which clients answer no check, by the bits of their numbers.
     pub mute: usize,
-    /// Which clients speak HTTP alone, likewise.
+    /// Which clients use HTTP alone, by the bits of their numbers.
     pub by_http: usize,
     /// Clients of other protocols, and whether they have sockets.
     pub tabs: Vec<(Person, Stock, bool)>,
-    /// How many sessions are to begin as this one.
+    /// The number of forks.
     pub forks: usize,
     /// Whether objects crash, stores fail and D1 fails.
     pub is_faulty: bool,
@@ -144,14 +144,14 @@ impl Plan {
         }
     }
 
-    /// Whether anybody comes near what may be used up in a minute.
+    /// Tells whether anybody comes near the limits on use per minute.
     pub fn is_limited(&self) -> bool {
         let limits = [self.messages_per_minute, self.frames_per_minute_min, self.read_bytes_per_minute];
         limits.iter().any(Option::is_some)
     }
 }
 
-/// In half of the runs people change their minds. What else happens is what it would be without.
+/// Adds, in half of the runs, people who change their minds. The other events stay the same.
 fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
     let mut random = Random::new(!seed);
     if random.chance(50) {
@@ -179,7 +179,7 @@ fn vary(steps: &mut Vec<Step>, seed: u64, clients: usize) {
     }
 }
 
-/// In a third of the runs there are clients of other protocols too.
+/// Adds, in a third of the runs, clients of other protocols.
 fn tabs(steps: &mut Vec<Step>, seed: u64, people: &[Person]) -> Vec<(Person, Stock, bool)> {
     let mut random = Random::new(seed.rotate_left(32) ^ 0x7ab5);
     if random.chance(66) {
@@ -213,7 +213,7 @@ fn tabs(steps: &mut Vec<Step>, seed: u64, people: &[Person]) -> Vec<(Person, Sto
     tabs
 }
 
-/// In a quarter of the runs sessions begin as this one, and some messages name files.
+/// Adds, in a quarter of the runs, forks and messages that name files.
 fn forks(steps: &mut Vec<Step>, seed: u64, clients: usize, is_faulty: bool) -> usize {
     let mut random = Random::new(seed.rotate_left(16) ^ 0xf0_2c);
     if random.chance(75) {

@@ -1,4 +1,4 @@
-//! Clients that speak HTTP alone: what they post, and what must become of it.
+//! Clients that use HTTP alone: their posts, and the required outcomes.
 
 use std::rc::Rc;
 
@@ -18,7 +18,7 @@ use super::view::{kind, text_of};
 use super::world::{World, nth_of};
 
 impl World {
-    /// Does by a request what a frame would do.
+    /// Makes a request in place of a frame.
     pub fn by_http(&mut self, peer: &PeerId, text: &str) -> Check {
         let frame: Value = serde_json::from_str(text).unwrap_or_default();
         let id = self
@@ -58,7 +58,7 @@ impl World {
     fn post(&mut self, id: usize, frame: &Value) -> Check {
         let text = frame.to_string();
         let mut fields = Json::parse(&text).and_then(|json| json.as_object().cloned()).expect("fields");
-        // Nonsense does not get as far as the object.
+        // An invalid post does not reach the object.
         let Ok(post) = native::post(&mut fields, || "x".into()) else { return Ok(()) };
         let number = self.host.random.next() % 0x1_0000_0000;
         let (peer, follows): (PeerId, bool) = (format!("p{id}-{number}").into(), number.is_multiple_of(2));
@@ -100,8 +100,8 @@ impl World {
         if !fate.is_done || !follows {
             self.followers.remove(&peer);
         }
-        // Who may not is told so before anything is counted; and so is whoever has read too much to follow, or sent too
-        // much to be heard.
+        // A caller without the right is told so before anything is counted. So is a caller that has read too much to
+        // follow, or sent too much to be accepted.
         let is_denied = matches!(&answer, Some(Err(Undone::Denied(_))));
         let is_early = is_denied || fate.refused.as_deref() == Some("UNAUTHENTICATED");
         let is_uncounted = follows || frames != Room::Yes;
@@ -117,7 +117,8 @@ impl World {
         outcome
     }
 
-    /// What differs from a frame: nobody is closed, and who may not is told before anything is counted.
+    /// Adjusts the outcomes for HTTP: no connection is closed, and a caller without the right is told so before
+    /// anything is counted.
     fn expect_of_post(&self, expected: &mut Vec<Fate>, peer: &PeerId, frame: &Value, follows: bool) {
         let known = &self.truth.people[peer];
         let is_answer = frame["role"] == "assistant";

@@ -1,4 +1,4 @@
-//! Who may be shown what and change what: what must hold of every frame and every commit.
+//! The rights to see and to change things, checked on every frame and every commit.
 
 use bobbin::protocol::{Access, Millis, Session, Status};
 use bobbin::thread::PeerId;
@@ -9,24 +9,24 @@ use super::people::{Begun, Person};
 use super::truth::Truth;
 use crate::support::Frame;
 
-/// Whoever is at a socket.
+/// The person at a socket.
 #[derive(Debug)]
 pub struct Known {
     pub person: Person,
     pub expires_at: Option<Millis>,
-    /// Frames of nonsense that the thread has counted.
+    /// Invalid frames that the thread has counted.
     pub invalid_frames: u64,
     /// Others that it may have counted too: the object restarted while it handled them.
     pub uncertain_frames: u64,
 }
 
 impl Truth {
-    /// What the one at work may do, if anybody is.
+    /// The rights of the person whose input is being handled, if there is one.
     pub fn access(&self) -> Option<Access> {
         self.actor.and_then(|actor| actor.access(&self.begun))
     }
 
-    /// Nothing reaches a socket whose person may not see it.
+    /// Checks that nothing reaches a socket whose person may not see it.
     pub fn check_reached(&self, now: Millis, reached: &[PeerId], frame: &Frame) -> Check {
         for peer in reached {
             let Known { person, expires_at, .. } = self.people.get(peer).ok_or("a socket of nobody")?;
@@ -41,7 +41,8 @@ impl Truth {
         Ok(())
     }
 
-    /// What somebody sets of a session that nobody has begun is theirs alone; each title names who set it.
+    /// Checks that the settings of a session that nobody has begun are shown only to the person who made them; each
+    /// title names that person.
     fn check_draft(&self, person: Person, frame: &Frame) -> Check {
         if self.begun != Begun::No {
             return Ok(());
@@ -83,7 +84,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Whoever may not write changes nothing of the log.
+    /// Checks that a person without the right to write changes nothing in the log.
     pub fn check_rights(&self, access: Option<Access>, record: &Record) -> Check {
         let is_right = match &record.kind {
             RecordKind::Question { author, .. } => {

@@ -1,4 +1,4 @@
-//! After the last step: nothing fails any more, and everything must come to its end.
+//! The phase after the last step: nothing fails any more, and everything must come to its end.
 
 use bobbin::protocol::{Block, Identity, Json, Message, Millis, SessionUpdate, ToolAnswer, ToolSaid};
 use bobbin::thread::store::Record;
@@ -13,7 +13,7 @@ use super::truth::Turn;
 use super::world::World;
 use crate::support::{Faults, Seen};
 
-/// Rounds in which everything that can happen does.
+/// The number of rounds in which everything possible happens.
 const ROUNDS_MAX: usize = 400;
 
 impl World {
@@ -54,14 +54,14 @@ impl World {
         Err("a client's message finds no end".into())
     }
 
-    /// It is connected and has been answered, or may not be.
+    /// Tells whether the client is connected and has been answered, or may not be.
     fn is_settled(&self, id: usize) -> bool {
         let client = &self.clients[id];
         client.person.access(&self.truth.begun).is_none()
             || (client.pending.is_empty() && client.connection.is_some())
     }
 
-    /// Agents, D1, timers and the alarm do all they have to do.
+    /// Lets agents, D1, timers and the alarm do all their work.
     fn rest(&mut self) -> Check {
         for round in 0..ROUNDS_MAX {
             while let Some(turn) = self.host.agents.first().copied() {
@@ -88,7 +88,7 @@ impl World {
         Err("the thread never comes to rest".into())
     }
 
-    /// D1 gets back what it has lost: at the next delivery, or because somebody asks for it.
+    /// Restores what D1 has lost, through the next delivery or a request.
     fn rebuild(&mut self) -> Check {
         self.note(|| "  D1 is rebuilt".into());
         if self.truth.records.is_empty() {
@@ -107,7 +107,7 @@ impl World {
         Ok(())
     }
 
-    /// Somebody answers every call that is open.
+    /// Answers every call that is open.
     fn answer_all(&mut self) -> Check {
         for _ in 0..ROUNDS_MAX {
             let open = |(id, turn): (&TurnId, &Turn)| {
@@ -138,7 +138,7 @@ impl World {
         Err("calls are open without end".into())
     }
 
-    /// Who is connected holds all of what waits.
+    /// Checks that connected clients hold everything that waits.
     fn check_waiting_views(&self) -> Check {
         for (id, client) in self.clients.iter().enumerate().filter(|(_, client)| client.connection.is_some())
         {
@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// D1 knows which messages are on the path.
+    /// Checks that D1 knows which messages are on the path.
     fn check_indexed_path(&self) -> Check {
         let path = self.truth.path();
         let indexed = self.databases.held().path;
@@ -255,13 +255,13 @@ impl World {
         Ok(())
     }
 
-    /// The alarm, unless it is that of retention.
+    /// The alarm, unless it is the alarm of retention.
     fn near_alarm(&self) -> Option<Millis> {
         let retention_ms = self.host.config.retention_ms;
         self.host.alarm.filter(|at| retention_ms == 0 || *at < self.host.now + retention_ms / 2)
     }
 
-    /// What nobody uses any more is gone in time, without anybody who asks for it, and leaves no alarm.
+    /// Checks that an unused session is deleted in time without any request, and leaves no alarm.
     fn check_retention(&mut self) -> Check {
         let Some(checkpoint) = self.host.store.checkpoint.clone() else { return Ok(()) };
         if self.host.config.retention_ms == 0 || self.truth.is_session_torn {
@@ -300,7 +300,7 @@ impl World {
         Ok(())
     }
 
-    /// Whoever is woken from rest has nothing to do and nothing to say.
+    /// Checks that a thread woken from rest has nothing to do and nothing to send.
     fn check_sleep(&mut self) -> Check {
         // What cannot be read is found out about in waking, and acted upon.
         self.host.store.spoilt.clear();

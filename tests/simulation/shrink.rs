@@ -1,4 +1,4 @@
-//! The shortest run that still fails.
+//! Finds the shortest run that still fails.
 
 use super::{Plan, run};
 

@@ -1,4 +1,4 @@
-//! What may happen. A step that does not apply does nothing, so that any of a run's steps may be left out.
+//! The steps of a run. A step that does not apply does nothing, so any step may be left out.
 
 use bobbin::agent::Remedy;
 
@@ -10,7 +10,7 @@ pub enum Step {
     Connect {
         client: usize,
         with: With,
-        /// How long its token is good for; `None` for ever.
+        /// How long its token is valid; `None` for ever.
         token_ms: Option<u64>,
     },
     Drop {
@@ -20,7 +20,7 @@ pub enum Step {
         client: usize,
         shape: usize,
     },
-    /// The oldest message without an answer, once more.
+    /// Sends the oldest unanswered message again.
     Repeat {
         client: usize,
     },
@@ -50,7 +50,7 @@ pub enum Step {
         client: usize,
         nth: usize,
     },
-    /// A message by somebody who says what they saw last.
+    /// Sends a message that says what its author saw last.
     SayAfter {
         client: usize,
         nth: usize,
@@ -161,7 +161,7 @@ pub enum Step {
         client: usize,
         nth: usize,
     },
-    /// A session that is to begin as this one.
+    /// An event of a fork.
     Fork {
         fork: usize,
         nth: usize,
@@ -184,7 +184,7 @@ pub enum With {
     ForeignCursor(usize),
 }
 
-/// What somebody says that they saw last.
+/// What an author says they saw last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saw {
     /// Nothing.
@@ -272,9 +272,9 @@ pub enum IndexDoes {
     TakeSilently,
     /// Nothing is written and nobody ever hears of it.
     Lose,
-    /// It takes the delivery, and has lost everything before.
+    /// It takes the delivery, but has lost everything before it.
     BeLost,
-    /// It takes the delivery, and was restored to an earlier state before.
+    /// It takes the delivery, but was restored to an earlier state before it.
     BeRestored,
 }
 

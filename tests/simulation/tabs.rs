@@ -1,5 +1,5 @@
-//! Clients of other protocols: what they send, and what must come of it. Each of their requests is told of one turn, from
-//! its beginning to its end or until it waits, or that it is broken off; and nothing of the contract's own.
+//! Clients of other protocols: their requests, and the required outcomes. Each request is sent one turn, from its
+//! beginning until the turn ends or waits or is broken off, and nothing of the native dialect.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use super::truth::Turn;
 use super::world::{World, nth_of};
 use crate::support::{Run, UiStream};
 
-/// What a tab does.
+/// The actions of a tab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TabDoes {
     Open {
@@ -44,7 +44,7 @@ pub struct Tab {
     pub socket: Option<PeerId>,
     pub expires_at: Option<Millis>,
     pub streams: Vec<Stream>,
-    /// Runs that were cut off, and what it holds of them.
+    /// Runs that were cut off, and how much of them it holds.
     cut: Vec<(String, Run)>,
     /// What it has sent: bodies of requests.
     sent: Vec<Value>,
@@ -58,9 +58,9 @@ pub struct Stream {
     pub peer: PeerId,
     pub dialect: Dialect,
     pub reader: Reader,
-    /// The `requestId` of the turn that it is told of.
+    /// The `requestId` of the turn that it is sent.
     pub follows: Option<String>,
-    /// What it was told, for who is cut off in between.
+    /// The pieces that it was sent, for a client that is cut off in between.
     pub told: Vec<String>,
     pub before: Run,
 }
@@ -150,7 +150,7 @@ impl Tab {
     }
 }
 
-/// What a run holds that had read so much of what it was told.
+/// The state of a run whose client has read this much of it.
 fn reread(mut run: Run, told: &[String], had: usize, dialect: Dialect) -> Run {
     for text in told.iter().take(had % (told.len() + 1)) {
         let _ = if dialect == Dialect::AgUi { run.frame(text) } else { run.event(text) };
@@ -220,7 +220,7 @@ impl World {
         self.observe()
     }
 
-    /// It reads some of what is under way, or everything.
+    /// The tab reads some of the texts on their way, or all of them.
     fn cut_tab(&mut self, id: usize, had: usize) -> Check {
         let tab = &mut self.tabs[id];
         let mut gone: Vec<PeerId> = tab.socket.take().into_iter().collect();
@@ -233,8 +233,8 @@ impl World {
         self.observe()
     }
 
-    /// How a message is called that stands in the history. Results of calls are shown there as a part of the answer that
-    /// they go on with.
+    /// The id of a message in the history. Results of calls are shown there as a part of the answer that they
+    /// continue.
     fn question_shown(&self, nth: usize) -> Option<String> {
         let questions = self.truth.records.iter().filter(|record| !record.is_end());
         let questions: Vec<_> = questions.filter(|record| self.truth.chain(record.turn).len() == 1).collect();
@@ -248,7 +248,7 @@ impl World {
         let tab = &mut self.tabs[id];
         tab.count += 1;
         let session = &self.host.session_id;
-        // What it holds of the conversation otherwise may be anything.
+        // The rest of the history may be anything.
         let stale = json!({ "id": "stale", "role": "user", "parts": [{ "type": "text", "text": "forged" }], "content": "forged" });
         let mut body = match tab.stock {
             Stock::AiSdk => {
@@ -269,7 +269,8 @@ impl World {
         body
     }
 
-    /// Sends it, by its socket if it has one that is free, else by HTTP. The message that it goes on with has these parts.
+    /// Sends a request, over its socket if there is a free one, or else over HTTP. The message that it continues has
+    /// these parts.
     fn send_body(&mut self, id: usize, mut body: Value, parts: Vec<Value>) -> Check {
         self.open_if_closed(id)?;
         let tab = &mut self.tabs[id];
@@ -316,7 +317,7 @@ impl World {
         let course = self.course(start);
         self.observe()?;
         self.truth.actor = None;
-        // What the object had not yet taken is lost with it.
+        // Texts that the object had not yet taken are lost with it.
         if course.has_crashed && !self.host.links.contains_key(&peer) {
             self.tabs[id].lose(|stream| stream.peer == peer, None);
         }
@@ -412,9 +413,9 @@ impl World {
         stream.follows.as_ref().and_then(|turn| self.truth.turn_id(turn))
     }
 
-    /// It wants no more of a request of its socket.
+    /// Aborts a request of its socket.
     fn abort(&mut self, id: usize, nth: usize) -> Check {
-        // Who wakes the object is told again how its turn begins, before it is heard.
+        // A client that wakes the object is told again how its turn begins, before it is heard.
         self.host.pump(Input::Deadline);
         self.observe()?;
         let tab = &self.tabs[id];
@@ -460,7 +461,7 @@ impl World {
         Ok(())
     }
 
-    /// What it holds waits for it: it says something to the calls that are open there.
+    /// Answers open calls of a message that waits for the client.
     fn answer_as_tab(&mut self, id: usize, nth: usize) -> Check {
         // An application knows which tools are its own, and which are the agent's.
         let calls = self.open_turns_calls().into_iter();
@@ -507,7 +508,7 @@ impl World {
     }
 }
 
-/// A part as its client has it once it has said something to its call, and what it sends of that.
+/// A part after the client has answered its call, and the part as the client sends it.
 fn answered(stock: Stock, part: &mut Value, is_own: Option<bool>, nth: usize) -> Value {
     let (call, state) = (part["call"].clone(), part["state"].as_str().unwrap_or_default().to_owned());
     let output = [json!("9"), json!({ "a": [1] }), json!(null), json!([{ "x": 1 }])][nth % 4].clone();

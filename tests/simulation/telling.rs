@@ -1,4 +1,4 @@
-//! What stock clients are told, and what must hold of it.
+//! The pieces that stock clients are sent, and the rules for them.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use super::world::World;
 use crate::support::Seen;
 
 impl World {
-    /// What was told to tabs, and what became of their connections.
+    /// The texts that tabs were sent, and the ends of their connections.
     pub fn tell(&mut self, seen: &Seen) -> Check {
         match seen {
             Seen::Follows { peer, turn } => {
@@ -39,7 +39,7 @@ impl World {
             tab.socket.as_ref() == Some(to) || tab.streams.iter().any(|stream| stream.peer == *to)
         };
         let Some(id) = self.tabs.iter().position(is_its) else {
-            // It has all that it asked for, and the object died before it could say that this is all.
+            // The client has everything, but the object died before it could send the end.
             let is_broken_off = text.contains("RUN_ERROR") || text.contains(r#""type":"error""#);
             if to.starts_with('h') && is_broken_off {
                 return Ok(());
@@ -60,7 +60,7 @@ impl World {
         };
         let place = tab.streams.iter().position(|stream| Some(&stream.peer) == named.as_ref());
         let Some(place) = place else {
-            // Whatever failed behind its end, its client does not look at.
+            // The client ignores failures after the end.
             let is_error = text.contains("RUN_ERROR") || text.starts_with(r#"{"type":"error""#);
             let is_ignored = is_error && self.is_faulty;
             let wrong = || Err(format!("it has asked for nothing, and is told {text}"));
@@ -85,7 +85,7 @@ impl World {
         Ok(())
     }
 
-    /// What it holds is a beginning of what was said.
+    /// Checks that the client holds a beginning of what was said.
     fn check_told_so_far(&self, id: usize, place: usize) -> Check {
         let stream = &self.tabs[id].streams[place];
         let held = words(stream.reader.parts());
@@ -109,7 +109,7 @@ impl World {
                 (Some("error"), _) => return Ok(()),
                 (Some("no-active"), _) if self.truth.begun == Begun::No => return Ok(()),
                 (Some("no-active"), _) => return Err("it is told that there is nothing".into()),
-                // As its turn failed, it was broken off, or it asked too often.
+                // The run was broken off as its turn failed, or it asked too often.
                 (_, Some("error")) if self.is_faulty || self.is_limited => return Ok(()),
                 (_, Some("error")) => "error",
                 (_, Some("abort")) => "abort",
@@ -168,7 +168,8 @@ impl World {
         if is_told { Ok(()) } else { Err(format!("{peer} is closed in the middle, as if that were its end")) }
     }
 
-    /// Whoever loads the history, or is shown the last turn again, holds what those hold who were told it live.
+    /// Checks that a client that loads the history, or is shown the last turn again, holds the same as clients that
+    /// followed it live.
     pub fn check_history(&mut self) -> Check {
         for id in 0..self.tabs.len() {
             let is_sure = !self.is_limited && self.debts.is_none();
@@ -196,7 +197,7 @@ impl World {
         Ok(())
     }
 
-    /// Connections that died with the object are lost, and their clients know.
+    /// Ends the connections that died with the object, which their clients notice.
     pub fn lose_dead_tabs(&mut self) {
         let links = &self.host.links;
         let is_open = |peer: &PeerId| links.get(peer).is_some_and(|link| link.is_open);
@@ -209,7 +210,7 @@ impl World {
         }
     }
 
-    /// Nobody waits for what never comes.
+    /// Checks that no client waits for something that never comes.
     pub fn check_tabs(&self) -> Check {
         let Some(_) = self.host.thread() else { return Ok(()) };
         for stream in self.tabs.iter().flat_map(|tab| &tab.streams) {
@@ -257,7 +258,7 @@ fn check_parts(shown: &Shown, held: &[Value], dialect: Dialect) -> Check {
     Err(format!("it holds\n    {}\n  and is to hold\n    {}", json!(held), json!(wanted)))
 }
 
-/// A part of the history as one that was streamed.
+/// A part of the history in the form in which it was streamed.
 fn streamed(part: &Value) -> Option<Value> {
     let kind = part["type"].as_str()?;
     Some(match kind {
@@ -276,7 +277,7 @@ fn streamed(part: &Value) -> Option<Value> {
     })
 }
 
-/// Whether a client has something to say to its calls.
+/// Tells whether a client has answers for the calls of this message.
 fn has_open(parts: &[Value]) -> bool {
     let open = ["input-available", "approval-requested", "approval-responded"];
     parts.iter().any(|part| {

@@ -21,11 +21,11 @@ use super::view::{View, kind, text_of};
 use super::world::{Uplink, World, nth_of};
 use crate::support::{Frame, Link, Seen};
 
-/// Cursors of other logs, and what is none.
+/// Cursors of other logs, and texts that are no cursors.
 const FOREIGN: [&str; 7] = ["", "x", "1.2", "abcdef.1.1-1-0", "-", "0.0", "ffffffffff.ffffffffffffffff"];
 
 impl World {
-    /// With a token that is good for so long; for ever, if that is not said.
+    /// The time for which the client's token is valid; for ever if it is `None`.
     pub fn connect(&mut self, id: usize, with: With, token_ms: Option<u64>) -> Check {
         self.drop_connection(id);
         let peer: PeerId = format!("c{id}-{}", self.host.random.next() % 0x1_0000_0000).into();
@@ -72,7 +72,7 @@ impl World {
         Ok(())
     }
 
-    /// Who is let in, and what those who are not are told.
+    /// Checks who is let in, and what the others are told.
     fn welcome(&self, known: &Known) -> &'static [Option<CloseCode>] {
         let now = self.host.now;
         let read_bytes = match known.person.subject() {
@@ -159,7 +159,7 @@ impl World {
         self.send(id, Some(frame));
     }
 
-    /// The calls of turns that are not over, each with its turn's `requestId`.
+    /// The calls of unfinished turns, each with its turn's `requestId`.
     pub fn open_turns_calls(&self) -> Vec<(String, Value)> {
         let mut calls = Vec::new();
         for (id, turn) in self.truth.turns.iter().filter(|(_, turn)| turn.is_open()) {
@@ -221,7 +221,7 @@ impl World {
         self.send(id, frame);
     }
 
-    /// Whatever is under way between the two.
+    /// The frames on their way between the two.
     pub fn sync(&mut self, id: usize, with_cursor: bool) {
         if self.clients[id].is_by_http {
             return;
@@ -248,7 +248,7 @@ impl World {
             return self.frame(peer, &frame);
         }
         self.uplinks.remove(peer);
-        // Of a socket that died with its object nobody tells the next one.
+        // Nobody tells the next object of a socket that died with the last one.
         if self.host.links.get(peer).is_some_and(|link| link.is_open || link.close.is_some()) {
             self.host.disconnect(peer);
         } else {
@@ -298,7 +298,7 @@ impl World {
         self.check_fate(&asked, fate, course)
     }
 
-    /// Of the frames that went to one socket.
+    /// The frames that went to one socket.
     pub fn bytes_sent(&self, peer: &PeerId, is_meant: impl Fn(&Frame) -> bool) -> usize {
         if !self.is_limited {
             return 0;
@@ -310,7 +310,7 @@ impl World {
         self.host.seen.iter().map(bytes).sum()
     }
 
-    /// What somebody is sent because they ask for it costs their subject the bytes.
+    /// Charges a subject the bytes that they were sent on request.
     pub fn count_read(&mut self, peer: &PeerId, bytes: usize, course: Course) {
         if self.is_limited {
             self.allowances.is_certain &= course.is_smooth;
@@ -322,7 +322,7 @@ impl World {
         }
     }
 
-    /// By HTTP. Whether it is permitted is no matter of chance.
+    /// Makes a request over HTTP, and checks whether it is permitted.
     pub fn request(&mut self, id: usize, takes: Access, request: &Request) -> Check {
         let person = self.clients[id].person;
         let start = self.start();
@@ -370,9 +370,10 @@ impl World {
         Ok(())
     }
 
-    /// Who is at the last event is told so and nothing else; everybody else gets a snapshot.
+    /// Checks that a client at the last event is told so and nothing else, and that every other client gets a
+    /// snapshot.
     fn check_sync(&self, peer: &PeerId, is_at_the_end: bool) -> Check {
-        // A thread that woke for it may have had something to say of its own.
+        // A thread that woke for the request may have sent something of its own.
         if self.host.seen.iter().any(|seen| matches!(seen, Seen::Woken { .. })) {
             return Ok(());
         }
@@ -404,7 +405,7 @@ impl World {
         self.truth.turns.keys().copied().filter(|turn| self.truth.is_open(*turn)).filter(is_meant).collect()
     }
 
-    /// Whether anything arrived.
+    /// Delivers frames. Returns whether anything arrived.
     pub fn down(&mut self, id: usize, frames: usize) -> Check<bool> {
         for count in 0..frames {
             let Some(peer) = self.clients[id].connection.as_ref().map(|it| Rc::clone(&it.peer)) else {

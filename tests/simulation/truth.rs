@@ -1,4 +1,4 @@
-//! The truth: what was committed and what the agents said, and what must hold of them.
+//! The truth: everything that was committed and that the agents said, and the rules for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,17 +28,17 @@ pub struct Turn {
     end: Option<String>,
     pub is_started: bool,
     pub calls: Calls,
-    /// What its agent said while it ran.
+    /// What its agent has said so far.
     pub said: Vec<Piece>,
-    /// What had been said wherever a block that was open was dropped, or became another one than it had grown to.
+    /// The content at each point where an open block was dropped, or became another one than it had grown to.
     dropped: Vec<Vec<Piece>>,
-    /// How much was said, and when it was.
+    /// How much had been said at which time.
     said_at: Vec<(Millis, usize)>,
     /// How much is in the journal.
     journalled: usize,
     /// A part of the journal cannot be read.
     is_torn: bool,
-    /// What it waits with cannot be read.
+    /// Whether the content with which it waits cannot be read.
     is_lost: bool,
     /// The record that it waits under, if it waits.
     pub waits_under: Option<u64>,
@@ -46,7 +46,7 @@ pub struct Turn {
     is_done: bool,
     /// Whether it waits no more, and its agent is to be called.
     is_called: bool,
-    /// Blocks that a decision or a result has made: they are kept with it.
+    /// Blocks made by a decision or a result, which are stored with it.
     answered: Vec<Value>,
     /// Calls that are clients' although they are not marked so.
     pub clients: Vec<String>,
@@ -54,7 +54,7 @@ pub struct Turn {
     pub from: usize,
     /// A crash or a failing store broke it off.
     is_broken_off: bool,
-    /// Of an answer that nobody asked for, what it says.
+    /// The content of an answer that nobody asked for.
     appended: Option<Content>,
     /// A thought was dropped, or became another one than it had grown to.
     pub is_astray: bool,
@@ -70,7 +70,7 @@ pub struct Truth {
     by_request: BTreeMap<String, TurnId>,
     /// The `requestId`s of deleted sessions.
     deleted: BTreeSet<String>,
-    /// What clients hold at each cursor: it is the same for all of them.
+    /// The state that clients hold at each cursor, which is the same for all of them.
     places: BTreeMap<String, String>,
     pub fingerprint: u64,
     /// Whether anybody looks at the fingerprint.
@@ -82,28 +82,28 @@ pub struct Truth {
     pub life: usize,
     /// Messages that D1 will never have.
     pub parked: BTreeSet<u64>,
-    /// Turns ended for all to see.
+    /// Turns whose end was sent to everybody.
     shown_ends: BTreeSet<String>,
     /// The place of the last event that was sent to all; `None` while a failure leaves it open.
     pub place: Option<String>,
     pub people: BTreeMap<PeerId, Known>,
     pub begun: Begun,
-    /// Whose frame or request is being carried out.
+    /// The person whose frame or request is being handled.
     pub actor: Option<Person>,
-    /// The session's title and mode as they were committed last; `None` once that could not be read.
+    /// The last committed title and mode of the session; `None` once they could not be read.
     pub settings: Option<(Option<String>, String)>,
     /// The session could not be read whole: its figures are not what they were.
     pub is_session_torn: bool,
     /// How many records the log has.
     pub events: usize,
-    /// Messages that cannot be read any more, as they are shown since.
+    /// Messages that cannot be read any more, in the form in which they are shown since.
     unreadable: BTreeMap<usize, Vec<Record>>,
     pub paths: Paths,
     /// How turns began, and whether they are other answers.
     begun_of: BTreeMap<TurnId, (bool, BegunTurn)>,
     /// How the ids of the log's messages begin.
     pub id_prefix: String,
-    /// While a commit changes the path: the turns that stay.
+    /// The turns that stay on the path, while a commit changes it.
     staying: Option<BTreeSet<TurnId>>,
 }
 
@@ -178,7 +178,7 @@ impl Turn {
         }
     }
 
-    /// Its agent is called. Whether that is not the first time, as people have answered its calls.
+    /// Handles that its agent is called. Returns whether that is another call after people have answered.
     fn go_on(&mut self, answer: Option<&Content>) -> Check<bool> {
         let is_at_once =
             self.is_done && !self.is_called && self.waits_under.is_none() && !self.calls.are_to_go_on();
@@ -208,7 +208,7 @@ impl Turn {
         Ok(goes_on)
     }
 
-    /// It waits under a record, and its agent is done.
+    /// Handles that it waits under a record, and its agent is done.
     fn wait(&mut self, record: &Record) -> Check {
         self.close();
         let kept = pieces_of_content(&record.content);
@@ -244,7 +244,7 @@ impl Turn {
         self.journalled = self.journalled.min(weight);
     }
 
-    /// Whether this is a beginning of what was said, at some time. After a crash a thought may be kept in part.
+    /// Tells whether this was a beginning of the answer at some time. After a crash a thought may be kept in part.
     pub fn may_be_held(&self, held: &[Piece]) -> bool {
         is_kept(held, &self.said) || self.dropped.iter().any(|said| is_kept(held, said))
     }
@@ -285,8 +285,8 @@ impl Truth {
         self.turn_of(request_id).is_none_or(|turn| turn.may_be_held(held))
     }
 
-    /// Whether a message is the one that its requestId was used for; `None` if it was not used. Of one that cannot be
-    /// read any more, nothing says that it is not.
+    /// Tells whether a message is the one that its `requestId` was used for; `None` if the id was not used. A message
+    /// that cannot be read any more counts as the same.
     pub fn is_repeated(&self, frame: &Value, content: Option<&Content>) -> Option<bool> {
         let (request_id, is_answer) = (text_of(frame, "requestId"), frame["role"] == "assistant");
         let turn = self.by_request.get(request_id)?;
@@ -311,7 +311,7 @@ impl Truth {
         self.deleted.contains(request_id)
     }
 
-    /// A stored message cannot be read any more, and reads like this.
+    /// Replaces a stored message that cannot be read any more by the form in which it reads.
     pub fn spoil(&mut self, read: Record) {
         if let Some(index) = self.records.iter().position(|record| record.seq == read.seq) {
             self.unreadable.entry(index).or_default().push(read);
@@ -331,7 +331,7 @@ impl Truth {
         self.by_request.get(request_id).and_then(|turn| self.turns.get(turn))
     }
 
-    /// An agent that works for the object delivers.
+    /// Takes in what an agent that works for the object says.
     pub fn hear(&mut self, now: Millis, id: TurnId, events: &[AgentEvent], mode: &str, config: &Config) {
         let Some(turn) = self.turns.get_mut(&id).filter(|turn| turn.end.is_none()) else { return };
         for event in events {
@@ -403,7 +403,7 @@ impl Truth {
         Ok(())
     }
 
-    /// Memory is gone, and what could not be read of the store is lost.
+    /// Handles that memory is gone, and with it the values that could not be read from the store.
     fn wake(&mut self, spoilt: &[Spoilt]) {
         self.stats.wakes += 1;
         self.stats.unreadable += u64::from(!spoilt.is_empty());
@@ -460,13 +460,13 @@ impl Truth {
         self.turns.get(&turn).is_some_and(|turn| turn.is_torn || turn.is_lost)
     }
 
-    /// A thread at rest has no alarm. If a turn that waits turns out to be unreadable when it wakes, and it dies right
-    /// then, the next wake brings what is left.
+    /// A thread at rest has no alarm. If a waiting turn turns out to be unreadable on waking, and the object dies
+    /// right then, the next wake brings the rest.
     pub fn has_lost_turn(&self) -> bool {
         self.turns.values().any(|turn| turn.is_lost)
     }
 
-    /// The agents are gone, and with them what was not yet in a journal.
+    /// Handles that the agents are gone, and with them the text that was not yet in a journal.
     fn fail(&mut self, seen: &Seen) {
         if matches!(seen, Seen::StoreFailed { .. }) {
             self.stats.failed_writes += 1;
@@ -559,7 +559,7 @@ impl Truth {
         };
     }
 
-    /// All that has happened was as long ago as before.
+    /// Moves all times back, so that every event stays as long ago as before.
     pub fn set_back(&mut self, ms: u64) {
         self.punctual_since = self.punctual_since.saturating_sub(ms);
         for turn in self.turns.values_mut() {
@@ -650,7 +650,7 @@ impl Truth {
         Ok(())
     }
 
-    /// What somebody said to a call is taken.
+    /// Handles that an answer to a call is accepted.
     fn answer(&mut self, record: &Record) -> Check {
         self.stats.answers += 1;
         let (actor, access) = (self.actor.and_then(|actor| actor.subject()), self.access());
@@ -742,7 +742,7 @@ impl Truth {
         if reason.is_some() && self.staying.is_some() && !leaves {
             return Err(format!("{} is superseded by a version behind it", record.request_id));
         }
-        // What nobody has decided is denied.
+        // Calls that nobody has decided are denied.
         let denied = approval(false, reason.as_deref(), None);
         decide(&mut turn.said, None, &denied);
         for said in &mut turn.dropped {
@@ -870,7 +870,7 @@ impl Truth {
         Err(format!("sent {frame} of {:?}", self.records[index]))
     }
 
-    /// A cursor means one thing.
+    /// Checks that a cursor always stands for the same state.
     pub fn check_place(&mut self, cursor: &str, view: &View) -> Check {
         if cursor == "-" {
             return Ok(());
@@ -894,7 +894,7 @@ impl Truth {
         Err(format!("at {cursor} it holds {place}, and another client, or itself before, held {known}"))
     }
 
-    /// Text is in the journal half a second after it came.
+    /// Checks that text is in the journal half a second after it arrived.
     pub fn check_journals(&self, now: Millis) -> Check {
         for turn in self.turns.values().filter(|turn| turn.end.is_none() && turn.waits_under.is_none()) {
             let is_old = |(at, _): &&(Millis, usize)| *at >= self.punctual_since && at + 500 <= now;
@@ -917,7 +917,7 @@ impl Truth {
     }
 }
 
-/// Whether a frame says what an end's record does.
+/// Tells whether a frame and an end's record say the same.
 fn is_end(frame: &Value, record: &Record) -> bool {
     let RecordKind::Answer { status, error, .. } = &record.kind else { return false };
     let expected = match status.known() {
@@ -932,10 +932,10 @@ fn is_end(frame: &Value, record: &Record) -> bool {
         && text_of(frame, "requestId") == record.request_id
 }
 
-/// Of a place, and of what changes: see `check_lineage`.
+/// The cursor and the changing fields: see `check_lineage`.
 const LEFT_OUT: [&str; 3] = ["cursor", "parentId", "versions"];
 
-/// Whether two messages are the same, whatever place they were sent at.
+/// Tells whether two messages are the same, wherever in the log they were sent.
 fn is_same(one: &Value, other: &Value) -> bool {
     let fields = |message: &Value| {
         let named = message.as_object().into_iter().flatten();

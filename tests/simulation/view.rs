@@ -1,4 +1,4 @@
-//! What a naive client makes of the frames it receives.
+//! The state that a naive client builds from the frames it receives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,18 +19,18 @@ pub struct View {
     pub cursor: Option<String>,
     /// The cursor is one that this log gave it, and so it must be known.
     pub is_own: bool,
-    /// Which session of its name it holds: the one before or after a deletion.
+    /// The life of the session that it holds, which grows with each deletion.
     pub life: usize,
     /// Messages by id.
     pub messages: Vec<String>,
-    /// Answers in the making.
+    /// Answers that are not finished.
     pub answers: BTreeMap<String, Vec<Piece>>,
     /// The frame that last said what the session is.
     pub session: Option<Frame>,
-    /// What it held before it was told something again, until that is whole: a client that is cut off in between goes on
-    /// from there.
+    /// The state before a part was sent again, until that part is complete. A client that is cut off in between
+    /// continues from this state.
     before: Option<Box<View>>,
-    /// Calls that were decided, as it has seen.
+    /// Calls that it has seen decided.
     decided: BTreeSet<(String, String)>,
 }
 
@@ -39,7 +39,7 @@ impl View {
         let Head { kind, cursor, request_id, .. } = frame.head();
         let is_held = |cursor: &String| self.cursor.as_deref().map(seq_of) == Some(seq_of(cursor));
         let is_again = changes_messages(kind) && cursor.as_ref().is_some_and(is_held);
-        // What was told again was broken off.
+        // The repeated part was broken off.
         if cursor.as_ref().is_some_and(|cursor| !is_held(cursor)) {
             self.cut_off();
         }
@@ -71,7 +71,7 @@ impl View {
                 self.life = truth.life;
             }
             if changes_messages(kind) && cursor != "-" && !self.is_on_path(truth, cursor) {
-                // What is told again is taken away again, or made whole.
+                // The repeated part is removed again, or completed.
                 return if is_again { Ok(()) } else { Err(self.astray(truth, cursor)) };
             }
             if changes_messages(kind) {
@@ -82,7 +82,7 @@ impl View {
         Ok(())
     }
 
-    /// Whether nothing is missing of what it is told again.
+    /// Tells whether no repeated part is incomplete.
     pub fn is_whole(&self) -> bool {
         self.before.is_none()
     }
@@ -94,7 +94,7 @@ impl View {
         }
     }
 
-    /// Whether it holds the newest messages of the path at its place, and no others.
+    /// Tells whether it holds the newest messages of the path at its cursor, and no others.
     fn is_on_path(&self, truth: &Truth, cursor: &str) -> bool {
         let path = truth.path_at(seq_of(cursor));
         let mut newest = path.iter().rev().zip(self.messages.iter().rev());
@@ -106,7 +106,7 @@ impl View {
         format!("at {cursor} it holds\n    {:?}\nwhere the path is\n    {path:?}", self.messages)
     }
 
-    /// What follows a message is now another thing.
+    /// Replaces the messages after the branch point.
     fn branch(&mut self, frame: &Value, truth: &Truth) -> Check {
         let after = frame["after"].as_str();
         let place = self.messages.iter().position(|held| Some(held.as_str()) == after);
@@ -122,7 +122,7 @@ impl View {
         Ok(())
     }
 
-    /// Whether it was new.
+    /// Adds a message. Returns whether it was new.
     fn append(&mut self, id: &str, truth: &Truth) -> Check<bool> {
         let index = truth.index_of(id)?;
         // Older than all it holds: a client that asks that far back pages by HTTP.
@@ -154,7 +154,7 @@ impl View {
         Ok(self.answers.entry(request_id.to_owned()).or_default())
     }
 
-    /// A call that was decided is never shown as open again.
+    /// Checks that a decided call is never shown as open again.
     fn check_decided(&mut self) -> Check {
         for (request_id, pieces) in &self.answers {
             for piece in pieces {
@@ -282,11 +282,11 @@ pub fn fold_answer(answer: &mut Vec<Piece>, frame: &Frame) -> Check {
     Ok(())
 }
 
-/// Whoever holds all events of an answer holds what its end says.
+/// Checks that a client with all events of an answer holds the same as its end says.
 pub fn check_end(mut held: Vec<Piece>, end: &Value) -> Check {
     drop_open(&mut held);
     let whole = pieces_of(&end["response"]["content"], &end["response"]["blocks"]);
-    // What nobody has decided is denied by the end itself.
+    // The end denies the calls that nobody has decided.
     for (held, whole) in held.iter_mut().zip(&whole) {
         if let (Piece::Block(block), Piece::Block(ended)) = (&*held, whole)
             && is_decided_later(block, ended)

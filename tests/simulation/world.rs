@@ -32,7 +32,7 @@ pub struct World {
     pub followers: BTreeMap<PeerId, Follower>,
     /// Clients of other protocols.
     pub tabs: Vec<Tab>,
-    /// Sessions that are to begin as this one.
+    /// Sessions that are to become forks.
     pub forks: Vec<Fork>,
     pub databases: Databases,
     /// D1 was lost, and the thread may not know.
@@ -43,12 +43,12 @@ pub struct World {
     pub appended: Vec<Value>,
     words: usize,
     pub is_faulty: bool,
-    /// Whether anybody comes near what may be used up in a minute.
+    /// Whether anybody comes near the limits on use per minute.
     pub is_limited: bool,
     pub allowances: Allowances,
     /// If sockets come near what they may owe.
     pub debts: Option<Debts>,
-    /// How far the clock was set back, all in all.
+    /// By how much the clock was set back in total.
     back_ms: u64,
     pub trace: Option<Vec<String>>,
 }
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    /// A stored value cannot be read from now on.
+    /// Makes a stored value unreadable from now on.
     fn spoil(&mut self, nth: usize, what: Spoils) {
         let nth_record = |column| {
             let records = self.host.store.records.values();
@@ -448,7 +448,7 @@ impl World {
         }
     }
 
-    /// Timers are late by a little each.
+    /// Advances the clock; each timer is a little late.
     pub fn advance(&mut self, ms: u64, with_alarm: bool, late_ms: u64) -> Check {
         let target = self.host.now + ms;
         for _ in 0..FIRINGS_MAX {
@@ -503,7 +503,7 @@ impl World {
         self.observe()
     }
 
-    /// The thread sees the clock before and after, so that it knows how far it was set back.
+    /// Sets the clock back. The thread sees the clock before and after, so it knows by how much.
     fn set_back(&mut self, ms: u64) -> Check {
         let is_awake = self.host.thread().is_some();
         if is_awake {
@@ -545,7 +545,7 @@ impl World {
         Ok(())
     }
 
-    /// Who follows a turn reads at once.
+    /// The follower of a turn reads at once.
     fn follow(&mut self, seen: &Seen) -> Check {
         match seen {
             Seen::Sent { reached, frame, .. } | Seen::Streamed { reached, frame } => {
@@ -574,7 +574,7 @@ impl World {
         Ok(())
     }
 
-    /// What holds between any two steps.
+    /// Checks the rules that hold between any two steps.
     fn check(&self) -> Check {
         let host = &self.host;
         let open = || self.truth.turns.iter().filter(|(_, turn)| turn.is_open());
@@ -662,7 +662,7 @@ impl World {
         self.truth.check_journals(host.now)
     }
 
-    /// Frames of a session that is gone do not arrive any more.
+    /// Drops the frames of a session that is gone.
     fn forget_frames(&mut self) {
         for connection in self.clients.iter_mut().filter_map(|client| client.connection.as_mut()) {
             connection.awaits = Awaits::Anything;

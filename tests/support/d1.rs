@@ -1,4 +1,4 @@
-//! D1 as `src/session_do/index.rs` writes it: a delivery that comes twice, or late, changes nothing.
+//! D1 as `src/session_do/index.rs` writes to it: a delivery that arrives twice, or late, changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub struct Databases(pub BTreeMap<u64, Index>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    /// How often it was lost.
+    /// How often the databases were lost.
     pub lives: u64,
     pub session: Option<(u64, u64, Session)>,
     pub path: Option<Path>,
@@ -24,14 +24,14 @@ impl Databases {
         self.0.entry(delivery.place).or_default().apply(delivery)
     }
 
-    /// Each is a new one, with nothing in it.
+    /// Replaces each database by a new, empty one.
     pub fn lose(&mut self) {
         for index in self.0.values_mut() {
             *index = Index { lives: index.lives + 1, ..Index::default() };
         }
     }
 
-    /// Each is as it was when this was asked for the last time.
+    /// Brings each database back to its state at the previous call.
     pub fn restore(&mut self) {
         for index in self.0.values_mut() {
             let empty = Index { lives: index.lives, ..Index::default() };
@@ -40,7 +40,7 @@ impl Databases {
         }
     }
 
-    /// The one that has the session, or what there is of it.
+    /// The database that has the session, or as much of the session as there is.
     pub fn held(&self) -> Index {
         let holds = |index: &&Index| index.session.is_some() || !index.messages.is_empty();
         let mut held = self.0.values().filter(holds);

@@ -1,5 +1,5 @@
-//! A fork as `src/edge/forks.rs` and `src/session_do/forks.rs` make it: pages go from the object of one session to that of
-//! another.
+//! Makes a fork as `src/edge/forks.rs` and `src/session_do/forks.rs` do: pages go from the object of one session to
+//! the object of another.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use bobbin::thread::{
 use super::Host;
 use super::world::World;
 
-/// A page on its way from the one object to the other.
+/// A page on its way from one object to the other.
 #[derive(Clone, Debug)]
 pub struct Page {
     pub copied: Copied,
@@ -23,28 +23,28 @@ pub struct Page {
     title: Option<String>,
 }
 
-/// What one of the two answers.
+/// The outcome of one hop.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Hop {
-    /// There is more to do.
+    /// More hops are needed.
     On,
     /// The session has begun as this fork.
     Done,
     Refused(ErrorCode),
-    /// It cannot say: it failed, or it is dead.
+    /// The outcome is unknown: the object failed, or it is dead.
     Failed,
 }
 
-/// One request for a fork, as the edge carries it out. Each hop asks one of the two objects.
+/// One request for a fork, as the edge carries it out. Each hop is a request to one of the two objects.
 #[derive(Clone, Debug)]
 pub struct Copying {
     pub message_id: Option<String>,
-    /// Whom it is made for: as the first session knows them, and as the second one does.
+    /// The caller's identity, as the first session knows it and as the second one does.
     pub by: (Identity, Identity),
     extent: Option<ForkExtent>,
     before: Option<u64>,
     page: Option<Page>,
-    /// The second session was asked last.
+    /// Whether the second session was asked last.
     is_asked: bool,
     /// Files whose bytes are on their way.
     coming: Vec<String>,
@@ -63,22 +63,22 @@ impl Copying {
         }
     }
 
-    /// Whether the next page is the first one of a fork of which nothing is there.
+    /// Tells whether the next page is the first one of a fork that does not exist at all yet.
     pub fn is_first(&self) -> bool {
         self.extent.is_none()
     }
 
-    /// The page does not get to the second session.
+    /// Loses the page on its way to the second session.
     pub fn give_up(&mut self) {
         self.page = None;
     }
 
-    /// Whether the first session is asked next.
+    /// Tells whether the first session is asked next.
     pub fn takes(&self) -> bool {
         self.is_asked
     }
 
-    /// The page that is under way to the second session.
+    /// The page that is on its way to the second session.
     pub fn page(&self) -> Option<&Page> {
         self.page.as_ref()
     }
@@ -106,7 +106,7 @@ impl Copying {
         Hop::On
     }
 
-    /// Gives the second session the page, or asks it what is there.
+    /// Gives the second session the page, or asks it how much it has.
     pub fn give(&mut self, from: &Host, to: &mut Host) -> Hop {
         let origin = self.origin(from);
         if let Some(page) = self.page.as_ref().filter(|_| self.coming.is_empty()) {
@@ -136,7 +136,7 @@ impl Copying {
     }
 }
 
-/// The fork of a session, made without anything that fails.
+/// Forks a session without any failure.
 pub fn forked(from: &mut Host, to: &mut Host, message_id: Option<&str>) -> Hop {
     let by = || Identity::anyone();
     let mut copying = Copying::new(message_id.map(str::to_owned), (by(), by()));
@@ -171,7 +171,7 @@ impl Host {
         answer
     }
 
-    /// Files are about to come, each as an upload does: those that are not here.
+    /// Announces the files that the session lacks; each then arrives as an upload does.
     fn expect_files(&mut self, by: &Identity, files: &[File]) -> Option<Result<Vec<String>, Hop>> {
         let mut answer = None;
         self.run(|pump| {
@@ -181,7 +181,7 @@ impl Host {
         answer
     }
 
-    /// Takes a page, or says what is here; nothing once the session has begun as this fork.
+    /// Takes a page, or tells how much is here. Does nothing once the session has begun as this fork.
     fn fork(
         &mut self,
         by: &Identity,
@@ -272,7 +272,7 @@ fn guard(pump: &mut Pump<World>, wait_ms: u64) -> Result<(), Hop> {
     pump.platform_mut().set_alarm(Some(at)).map_err(|_| Hop::Failed)
 }
 
-/// A commit of rows that no thread has.
+/// Commits rows of the fork, which belong to no thread yet.
 fn keep(pump: &mut Pump<World>, fork: ForkUnderway, begins: bool, page: &Page) -> Result<(), Hop> {
     let stored = pump.platform_mut().apply(Commit(Vec::new()));
     let store = &mut pump.platform_mut().store;
@@ -285,7 +285,7 @@ fn keep(pump: &mut Pump<World>, fork: ForkUnderway, begins: bool, page: &Page) -
     Ok(())
 }
 
-/// The session begins, in one commit.
+/// Begins the session, in one commit.
 fn begin(pump: &mut Pump<World>, origin: &ForkOrigin, title: Option<String>) -> Result<(), Hop> {
     let (session_id, now) = (pump.platform().session_id.clone(), pump.platform().now);
     let thread: &Thread = pump.awake().ok_or(Hop::Failed)?;

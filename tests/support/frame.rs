@@ -1,4 +1,4 @@
-//! A frame as it went out, read back where somebody looks at it.
+//! A frame as it was sent, parsed when a check looks at it.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Frame {
     pub text: Rc<str>,
-    /// Of the frame as it went out.
+    /// The size of the frame as it was sent.
     pub bytes: usize,
     read: Rc<Read>,
 }
@@ -20,7 +20,7 @@ struct Read {
     json: OnceCell<Value>,
 }
 
-/// The fields that say most of a frame. To read no more than these takes a fraction of the time.
+/// The fields that most checks need. Reading only these takes a fraction of the time.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Head {
@@ -37,7 +37,7 @@ impl Frame {
         Frame { text: text.into(), bytes: text.len(), read: Rc::default() }
     }
 
-    /// An event of a stream.
+    /// Reads an event of a stream.
     pub fn of_stream(event: &str) -> Self {
         let (id, data) = match event.strip_prefix("id: ") {
             Some(rest) => rest.split_once('\n').map(|(id, data)| (Some(id), data)).expect("a line"),

@@ -1,4 +1,4 @@
-//! The object: a pump on the platform of the tests, and what its runtime does with it.
+//! The object: a pump on the tests' platform, and the runtime around it.
 
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,9 +15,9 @@ use super::scripted::Scripted;
 use super::world::{Link, Seen, Sudden, World};
 pub const SESSION_ID: &str = "s1";
 
-/// The object: its pump, and what stays when the object ends.
+/// The object: its pump, and the state that survives it.
 pub struct Host {
-    /// `None` only while one pump takes the place of another.
+    /// `None` only while a new pump replaces an old one.
     pump: Option<Pump<World>>,
     agent: Rc<Scripted>,
     pub session_id: String,
@@ -39,7 +39,7 @@ impl DerefMut for Host {
 }
 
 impl Host {
-    /// From now on its agent is running a tool, or is not.
+    /// Sets whether the agent is running a tool.
     pub fn set_agent_runs_tool(&self, is_running: bool) {
         self.agent.is_running_tool.set(is_running);
     }
@@ -48,7 +48,7 @@ impl Host {
         Host::with_agent(config, seed, None)
     }
 
-    /// What comes back of calls is read as this agent reads it.
+    /// A host whose agent output is parsed by this agent.
     pub fn with_agent(config: Config, seed: u64, reader: Option<Rc<dyn Agent>>) -> Self {
         Host::of(SESSION_ID, config, seed, reader)
     }
@@ -66,7 +66,7 @@ impl Host {
         self.pump.as_ref().and_then(Pump::awake)
     }
 
-    /// Whether the input was carried out.
+    /// Hands the pump an input. Returns whether it was carried out.
     pub fn pump(&mut self, input: Input) -> bool {
         let is_alarm = matches!(input, Input::Alarm);
         if is_alarm {
@@ -86,14 +86,14 @@ impl Host {
             Ok(outcome) => outcome.is_ok(),
             Err(thrown) => match thrown.downcast_ref() {
                 Some(Sudden::Crash { sockets_survive }) => self.crash(*sockets_survive),
-                // Outside of the thread there is nothing to start again but the object.
+                // A panic outside of the thread leaves only the object to be started again.
                 Some(Sudden::Panic) => self.crash(true),
                 _ => resume_unwind(thrown),
             },
         }
     }
 
-    /// A client's upgrade; whether it was let in.
+    /// Opens a client's socket. Returns whether it was let in.
     pub fn connect(&mut self, peer: &PeerId, cursor: Option<String>) -> bool {
         self.connect_as(peer, Identity::anyone(), cursor)
     }
@@ -120,7 +120,8 @@ impl Host {
         has_joined
     }
 
-    /// What a program asks for by HTTP. Whether it may; also if the thread does not answer.
+    /// Makes a request that a program makes over HTTP. Returns whether the caller has the right to it; that is known
+    /// even if the thread does not answer.
     pub fn request(&mut self, identity: &Identity, request: Request) -> Result<(), Denied> {
         let mut permitted = Ok(());
         self.run(|pump| match pump.request(identity, request) {
@@ -133,14 +134,15 @@ impl Host {
         permitted
     }
 
-    /// Brings a session in; `None` if the object died over it.
+    /// Imports a session; `None` if the object died meanwhile.
     pub fn import(&mut self, identity: &Identity, import: Import) -> Option<Result<usize, Undone>> {
         let mut answer = None;
         self.run(|pump| answer.insert(pump.import(identity, import)).as_ref().map(drop).map_err(drop));
         answer
     }
 
-    /// What a program posts by HTTP; `None` if the object died over it. One that follows keeps the stream.
+    /// Makes a post over HTTP; `None` if the object died meanwhile. A post that follows its turn keeps the stream
+    /// open.
     pub fn post(
         &mut self,
         peer: &PeerId,
@@ -162,7 +164,7 @@ impl Host {
         answer
     }
 
-    /// Opens a socket, or closes it as the shell does before its thread has it; whether it is open.
+    /// Opens a socket, or closes it as the shell does before the thread knows it. Returns whether it is open.
     fn link(&mut self, peer: &PeerId, identity: &Identity) -> bool {
         self.run(|pump| pump.thread().map(drop));
         let refused = match self.thread() {
@@ -174,7 +176,7 @@ impl Host {
         is_open
     }
 
-    /// A stock client's upgrade; whether it was let in.
+    /// Opens a stock client's socket. Returns whether it was let in.
     pub fn open(&mut self, dialect: Dialect, peer: &PeerId, identity: Identity, detaches: bool) -> bool {
         if !self.link(peer, &identity) {
             return false;
@@ -183,7 +185,7 @@ impl Host {
         self.links.get(peer).is_some_and(|link| link.is_open && link.attachment.is_some())
     }
 
-    /// A stock client asks for a turn by HTTP; `None` if the object died over it.
+    /// Lets a stock client ask for a turn over HTTP; `None` if the object died meanwhile.
     pub fn follow(
         &mut self,
         dialect: Dialect,
@@ -219,7 +221,7 @@ impl Host {
         }
     }
 
-    /// The runtime says that a client is gone.
+    /// Reports, as the runtime does, that a client is gone.
     pub fn disconnect(&mut self, peer: &PeerId) {
         let was_known = self.links.remove(peer).is_some_and(|link| link.attachment.is_some());
         self.links.retain(|id, _| socket_of(id).is_none_or(|(socket, _)| socket != &**peer));
@@ -228,7 +230,7 @@ impl Host {
         }
     }
 
-    /// What one read of an agent's stream brings; nothing if the agent does not work for the object.
+    /// Hands in one read of an agent's stream. Does nothing if the agent does not work for the object.
     pub fn agent(&mut self, turn: TurnId, events: Vec<AgentEvent>) {
         let is_over =
             events.iter().any(|event| matches!(event, AgentEvent::Finished(_) | AgentEvent::Failed(_)));
@@ -239,7 +241,7 @@ impl Host {
         self.pump(Input::Agent { turn, events, tokens_used });
     }
 
-    /// When the next timer fires.
+    /// The time at which the next timer fires.
     pub fn timer(&self) -> Option<Millis> {
         self.timers.iter().min().copied()
     }
@@ -249,7 +251,7 @@ impl Host {
         self.pump.as_ref().map_or(&[], Pump::timers)
     }
 
-    /// The earliest timer fires, whatever the time is.
+    /// Fires the earliest timer, whatever the time is.
     pub fn fire_timer(&mut self) {
         let earliest = self.timer();
         if let Some(place) = self.timers.iter().position(|at| Some(*at) == earliest) {
@@ -258,7 +260,7 @@ impl Host {
         self.run(Pump::timer_fired);
     }
 
-    /// Hibernation: only sockets and the store are left.
+    /// Hibernates the object: only sockets and the store are left.
     pub fn evict(&mut self) {
         self.end_object();
         self.forget_unattached();
@@ -273,7 +275,7 @@ impl Host {
         self.thread().is_some() && rests
     }
 
-    /// Always false: the object is not there any more.
+    /// Ends the object. Always returns false, because the object is gone.
     pub fn crash(&mut self, sockets_survive: bool) -> bool {
         self.seen.push(Seen::Crashed { sockets_survive });
         self.end_object();
@@ -292,10 +294,10 @@ impl Host {
         false
     }
 
-    /// Streams end with the object.
+    /// Ends the streams, which end with the object.
     fn end_object(&mut self) {
         self.links.values_mut().filter(|link| link.is_stream()).for_each(|link| link.is_open = false);
-        // What a socket's requests were sent is not kept with it.
+        // The chunk numbers of a socket's requests are not stored with the socket.
         self.links.values_mut().for_each(|link| link.sequence = 0);
         self.timers.clear();
         let world = self.pump.take().map(Pump::into_platform);

@@ -1,5 +1,5 @@
-//! A platform for the pump: its store, its sockets, its agents, its alarm, its D1, all in
-//! memory and in virtual time, and all able to fail.
+//! A platform for the pump. Its store, sockets, agents, alarm and D1 are all in memory and in virtual time, and all
+//! of them can fail.
 
 // Each test crate uses a part of it.
 #![allow(dead_code, unused_imports)]

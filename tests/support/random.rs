@@ -1,4 +1,4 @@
-//! Reproducible choices: of a seed (splitmix64), or of bytes.
+//! Reproducible choices from a seed (splitmix64) or from bytes.
 
 #[derive(Clone, Debug)]
 pub struct Random {
@@ -11,7 +11,7 @@ impl Random {
         Random { state: seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x6a09_e667_f3bc_c909, bytes: None }
     }
 
-    /// Two bytes a choice, so that a fuzzer that changes them changes what happens.
+    /// Uses two bytes for each choice, so a fuzzer that changes the bytes changes the run.
     pub fn of_bytes(bytes: &[u8]) -> Self {
         Random { state: 0, bytes: Some(Vec::from(bytes).into_iter()) }
     }
@@ -32,7 +32,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Less than `end`; 0 if there is nothing less.
+    /// A number less than `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = u64::try_from(end).unwrap_or(u64::MAX);
         usize::try_from(self.next().checked_rem(end).unwrap_or_default()).unwrap_or_default()

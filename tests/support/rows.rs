@@ -1,4 +1,4 @@
-//! Rows that cannot be read: what the store holds as columns, with one of them spoilt, read as the object reads it.
+//! Rows that cannot be read: the columns of a stored row, one of them spoilt, read in the same way as by the object.
 
 use bobbin::protocol::to_json;
 use bobbin::thread::rows::Row;
@@ -13,13 +13,13 @@ enum Value {
 pub struct Columns(Vec<(&'static str, Value)>);
 
 impl Columns {
-    /// With a value in one column that is of no form that is read there.
+    /// Puts a value of the wrong form into one column.
     pub fn without(mut self, column: &str) -> Self {
         self.0.retain(|(name, _)| *name != column);
         self
     }
 
-    /// With another text in one column.
+    /// Changes the text in one column.
     pub fn with(mut self, column: &str, change: impl Fn(&str) -> String) -> Self {
         for (_, value) in self.0.iter_mut().filter(|(name, _)| *name == column) {
             if let Value::Text(text) = value {

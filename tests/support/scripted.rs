@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use bobbin::agent::{Agent, AgentEvent, AgentRequest, Attempt, Call, Failed, Refusal, Reply};
 
-/// An agent that calls nobody: what it says comes from the test.
+/// An agent that makes no real call: its output comes from the test.
 #[derive(Debug)]
 pub struct Scripted {
-    /// What it was asked last.
+    /// The agent's last request.
     pub asked: RefCell<Option<AgentRequest>>,
     /// Whether it is running a tool.
     pub is_running_tool: Rc<Cell<bool>>,
-    /// Reads what comes back, where that is bytes.
+    /// Parses the output, if that is given as bytes.
     reader: Option<Rc<dyn Agent>>,
 }
 
@@ -34,7 +34,7 @@ impl Agent for Scripted {
     }
 }
 
-/// Reads nothing: what the agent says comes as events.
+/// Parses nothing, because the agent's output is given as events.
 #[derive(Debug)]
 struct Silent {
     is_running_tool: Rc<Cell<bool>>,

@@ -1,4 +1,4 @@
-//! The store of `src/session_do/store.rs`, with its rows in memory.
+//! The store of `src/session_do/store.rs`, with rows in memory.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -34,19 +34,19 @@ pub struct MemoryStore {
     pub parked: Vec<u64>,
     pub deletion: Option<Deletion>,
     pub files: BTreeMap<String, File>,
-    /// The digests that deletions noted.
+    /// The digests that deletions have recorded.
     pub noted: String,
-    /// As SQL would count them.
+    /// The number of rows written, as SQL would count them.
     pub rows_written: u64,
-    /// So many of the next reads fail.
+    /// The number of reads that fail from now on.
     pub failing_reads: Cell<u32>,
-    /// Until its row is written again.
+    /// The spoilt values. A value stays here until its row is written again.
     pub spoilt: Vec<Spoilt>,
-    /// A fork that is not complete, and its messages as JSON by their places.
+    /// A fork that is not complete, and its messages as JSON by their places in the log.
     pub fork: Option<(ForkUnderway, BTreeMap<u64, String>)>,
-    /// What it is a fork of.
+    /// The session and message that this session is a fork of.
     pub origin: Option<ForkOrigin>,
-    /// Records in a page, at most; as if they were large.
+    /// The most records that a page has, as if the records were large.
     pub page_max: Cell<Option<usize>>,
 }
 
@@ -175,7 +175,7 @@ impl MemoryStore {
         self.journals.values().find(|journal| journal.turn == turn)
     }
 
-    /// What is read of a record.
+    /// A record as it is read back, with its spoilt values.
     pub fn as_read(&self, record: &Record) -> Record {
         let is_meant = |spoilt: &&Spoilt| matches!(spoilt, Spoilt::Record { seq, .. } if *seq == record.seq);
         if !self.spoilt.iter().any(|spoilt| is_meant(&spoilt)) {
@@ -234,7 +234,7 @@ impl MemoryStore {
     }
 }
 
-/// The whole row is written anew.
+/// Tells whether a write replaces the whole spoilt row.
 fn is_mended(spoilt: &Spoilt, write: &Write) -> bool {
     match (spoilt, write) {
         (_, Write::Delete { .. })
@@ -249,7 +249,7 @@ fn spoil(columns: Columns, spoilt: Spoilt) -> Columns {
         Spoilt::Record { column, .. } | Spoilt::Journal { column, .. } | Spoilt::Checkpoint { column } => {
             columns.without(column)
         }
-        // The field is there, with a value of another type.
+        // The field is present, but its value has the wrong type.
         Spoilt::Session { field } => columns.with("session", |session| {
             let mut session: serde_json::Value = serde_json::from_str(session).expect("JSON");
             session[field] = serde_json::json!([]);
@@ -379,12 +379,13 @@ impl Records for MemoryStore {
     }
 }
 
-/// As SQL keeps it: as JSON.
+/// Passes a content through JSON, as SQL stores it.
 fn read_back(content: &Content) -> Content {
     Content::parse(&to_json(content)).expect("content comes back")
 }
 
-/// A user's message stands in an index too, and so does what becomes of a turn that waits.
+/// The number of rows that a write touches. A user's message also has an index row, and so has the state of a waiting
+/// turn.
 fn rows(write: &Write) -> u64 {
     match write {
         Write::Append(record) if !record.is_end() => 2,
@@ -392,7 +393,7 @@ fn rows(write: &Write) -> u64 {
     }
 }
 
-/// Whether a turn begins with it.
+/// Tells whether a turn begins with the record.
 fn begins(record: &Record) -> bool {
     record.seq == record.turn
 }

@@ -1,4 +1,4 @@
-//! Stock clients: what they are told, read as strictly as they read it, and what they make of it.
+//! Stock clients: readers that are as strict as the real ones, and that fold what they are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,13 @@ pub struct UiStream {
     next: u64,
     open: BTreeSet<String>,
     pub message_id: Option<String>,
-    /// The parts of the message. One that goes on with a message begins with those that it has.
+    /// The parts of the message. A stream that continues a message starts with the parts it already has.
     pub parts: Vec<Value>,
     pub text: String,
     pub finish: Option<String>,
     /// The last chunk, if it ended the message: `finish`, `abort` or `error`.
     pub last: Option<String>,
-    /// How it ended: `end`, `error` or `no-active`.
+    /// The kind of end: `end`, `error` or `no-active`.
     pub ended: Option<String>,
 }
 
@@ -31,14 +31,14 @@ pub struct Run {
     open: BTreeSet<String>,
     places: BTreeSet<String>,
     pub last: Option<String>,
-    /// What the run is called.
+    /// The name of the run.
     pub name: Option<String>,
-    /// What it says, in order.
+    /// The parts of the run, in order.
     pub parts: Vec<Value>,
     pub text: String,
     /// The type of its last event.
     pub ended: Option<String>,
-    /// Whether it was told why its turn has failed.
+    /// Whether the run was told why its turn failed.
     pub has_failed: bool,
 }
 
@@ -72,7 +72,7 @@ impl UiSocket {
 }
 
 impl UiStream {
-    /// Of a message that has these parts.
+    /// A reader that continues a message with these parts.
     pub fn going_on(parts: Vec<Value>) -> Self {
         UiStream { parts, ..UiStream::default() }
     }
@@ -169,7 +169,7 @@ impl UiStream {
         }
     }
 
-    /// Data of the same kind and id takes the other's place.
+    /// Adds data; data of the same kind and id is replaced.
     fn put_data(&mut self, chunk: &Value) {
         let (kind, id) = (&chunk["type"], &chunk["id"]);
         let part = json!({ "data": kind, "id": id, "value": chunk["data"] });
@@ -231,7 +231,7 @@ impl UiStream {
 }
 
 impl Run {
-    /// Of a message that has these parts.
+    /// A reader that continues a message with these parts.
     pub fn going_on(parts: Vec<Value>) -> Self {
         Run { parts, ..Run::default() }
     }
@@ -250,7 +250,7 @@ impl Run {
     pub fn frame(&mut self, frame: &str) -> Check {
         let frame = read(frame)?;
         match frame.get("chunk") {
-            // A socket's reader drops what it has had.
+            // The reader of a socket drops the events that it already has.
             Some(_) if frame["id"].as_str().is_some_and(|at| self.places.contains(at)) => Ok(()),
             Some(chunk) => self.placed(frame["id"].as_str().map(str::to_owned), chunk),
             None => self.placed(None, &frame),
@@ -341,7 +341,7 @@ impl Run {
                 let id = text(event, "toolCallId");
                 match call_in(&mut self.parts, id) {
                     Some(call) => call["output"] = event["content"].clone(),
-                    // Of a call of the run before.
+                    // The result belongs to a call of the run before.
                     None => self.parts.push(json!({ "result": id, "output": event["content"] })),
                 }
             }

@@ -1,4 +1,4 @@
-//! A platform for the pump in memory and in virtual time, whose every part can fail.
+//! A platform for the pump in memory and in virtual time, of which every part can fail.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,16 +20,17 @@ pub struct Link {
     pub attachment: Option<Attachment>,
     pub is_open: bool,
     pub close: Option<CloseCode>,
-    /// Frames under way to the client.
+    /// Frames on their way to the client.
     pub down: VecDeque<Frame>,
-    /// What a stock client was sent, in its protocol's words: of a socket, that of its requests too.
+    /// The texts that a stock client was sent, in its protocol's format. For a socket, this includes the texts of its
+    /// requests.
     pub told: Vec<String>,
-    /// How many chunks a request of a socket was sent.
+    /// The number of chunks that a request of a socket was sent.
     pub sequence: u64,
 }
 
 impl Link {
-    /// Whether it follows that turn, if it follows one alone.
+    /// Tells whether the peer gets frames about that turn, since a peer may follow one turn alone.
     fn is_shown(&self, turn: Option<&str>) -> bool {
         let follows = self.attachment.as_ref().and_then(|attachment| attachment.follows.as_deref());
         follows.map_or(!self.is_stock(), |follows| turn == Some(follows))
@@ -47,7 +48,7 @@ impl Link {
         self.attachment.as_ref().is_some_and(|attachment| attachment.dialect == dialect)
     }
 
-    /// What its client calls the turn that it is sent, if that is a run of another name; and how the turn is called.
+    /// The client's name for the turn that it follows, if that is a run of another name, and the turn's own name.
     fn renames(&self, peer: &PeerId) -> Option<(String, String)> {
         let attachment = self.attachment.as_ref()?;
         attachment.dialect.stock().filter(|stock| *stock == Stock::AgUi)?;
@@ -57,11 +58,11 @@ impl Link {
     }
 }
 
-/// What was carried out, in order.
+/// The outputs that were carried out, in order.
 #[derive(Clone, Debug)]
 pub enum Seen {
     Woken {
-        /// What could not be read.
+        /// The values that could not be read.
         spoilt: Vec<Spoilt>,
     },
     Stored(Commit),
@@ -71,21 +72,21 @@ pub enum Seen {
     Sent {
         /// `None` if it went to all.
         to: Option<PeerId>,
-        /// The sockets that were given it.
+        /// The sockets that received it.
         reached: Vec<PeerId>,
         frame: Frame,
     },
-    /// What went to all went to these streams as well.
+    /// A frame for everybody also went to these streams.
     Streamed {
         reached: Vec<PeerId>,
         frame: Frame,
     },
-    /// A stock client was told this.
+    /// A stock client was sent this text.
     Told {
         to: PeerId,
         text: String,
     },
-    /// From here on a stock client is sent this turn, by its `requestId`.
+    /// From here on a stock client follows this turn, named by its `requestId`.
     Follows {
         peer: PeerId,
         turn: String,
@@ -113,35 +114,36 @@ pub enum Seen {
     GaveUp,
 }
 
-/// An end without warning.
+/// A sudden end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sudden {
-    /// Of the object; its sockets die with it, or live on as those of a rebuilt wasm instance do.
+    /// The end of the object. Its sockets die with it, or survive, as those of a rebuilt wasm instance do.
     Crash { sockets_survive: bool },
-    /// Of the thread.
+    /// A panic of the thread.
     Panic,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
-    /// After so many more outputs.
+    /// A sudden end after this many more outputs.
     pub sudden: Option<(u32, Sudden)>,
-    /// After so many more writes, so many fail, and all the same may be applied.
+    /// After the first number of further writes, the second number of writes fail. The flag says whether they are
+    /// applied nevertheless.
     pub writes: Option<(u32, u32, bool)>,
 }
 
-/// The platform, as the simulation has it.
+/// The platform of the simulation.
 pub struct World {
     pub(super) session_id: String,
     pub now: Millis,
     pub store: MemoryStore,
     pub links: BTreeMap<PeerId, Link>,
     pub(super) agent: Rc<Scripted>,
-    /// Agents at work.
+    /// The turns whose agents are at work.
     pub agents: BTreeSet<TurnId>,
-    /// Deliveries under way, and whether whoever gave them still waits for the answer.
+    /// Deliveries on their way, and whether the sender still waits for the answer.
     pub deliveries: VecDeque<(Delivery, bool)>,
-    /// Files that the bucket is to delete, and whether whoever asked for it still waits for the answer.
+    /// Files that the bucket is to delete, and whether the sender of the request still waits for the answer.
     pub removals: VecDeque<(Vec<String>, bool)>,
     /// The ids of the files whose bytes the bucket has.
     pub bucket: BTreeSet<String>,
@@ -198,7 +200,8 @@ impl World {
         });
     }
 
-    /// Gives stock clients a text. One request of a socket has its name and the chunk's number around it.
+    /// Sends stock clients a text. For one request of a socket, the text is wrapped with the request's name and the
+    /// chunk's number.
     fn tell(&mut self, to: Result<&PeerId, (Dialect, Option<&str>)>, text: &str) {
         let is_meant = |(peer, link): &(&PeerId, &Link)| {
             let is_for_all = |(dialect, turn)| link.speaks(dialect) && link.is_shown(turn);
@@ -228,7 +231,7 @@ impl World {
         }
     }
 
-    /// Ends everything at the output that a fault names.
+    /// Ends the run suddenly at the output that a fault names.
     fn trip(&mut self) {
         match &mut self.faults.sudden {
             Some((0, sudden)) => {
@@ -255,7 +258,7 @@ impl World {
         Some(is_applied)
     }
 
-    /// A socket is known to a new instance by what was attached to it.
+    /// A new instance knows a socket only by its attachment, so the sockets without one are forgotten.
     pub(super) fn forget_unattached(&mut self) {
         for link in self.links.values_mut().filter(|link| link.attachment.is_none()) {
             link.is_open = false;
@@ -344,7 +347,7 @@ impl Platform for World {
         self.deliver_frame(Ok(to), text);
     }
 
-    /// What is said in the contract's own dialect is watched, also where nobody listens.
+    /// Frames of the native dialect are always watched, even if nobody listens.
     fn is_spoken(&self, dialect: Dialect) -> bool {
         let is_spoken = |link: &Link| {
             let follows = link.attachment.as_ref().is_some_and(|attachment| attachment.follows.is_some());
@@ -443,7 +446,7 @@ impl Platform for World {
                 self.trip();
                 self.seen.push(Seen::Logged(event.clone()));
             }
-            // Whoever made it fail has said so.
+            // The step that made it fail has recorded it.
             Log::StoreFailed(_) => {}
             Log::Panicked => self.seen.push(Seen::Panicked),
             Log::GaveUp => self.seen.push(Seen::GaveUp),

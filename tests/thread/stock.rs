@@ -1,4 +1,4 @@
-//! Clients of other protocols on a thread, beside those of the contract.
+//! Clients of other protocols on a thread, next to clients of the native dialect.
 
 use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
@@ -184,7 +184,7 @@ fn however_peers_of_three_dialects_come_and_go_each_ends_with_the_answer() {
     }
 }
 
-/// Turns one after another, with readers that come, are cut and come again.
+/// Runs turns one after another, with readers that come, are cut off and come again.
 fn walk(seed: u64) {
     let mut random = Random::new(seed);
     let mut h = thread();
@@ -211,7 +211,7 @@ fn walk(seed: u64) {
                     readers.push((peer, Run::default()));
                 }
                 3 if !readers.is_empty() => {
-                    // Cut somewhere, and asked for again from there.
+                    // The reader is cut off somewhere, and asks again from there.
                     let (peer, mut read) = readers.swap_remove(random.below(readers.len()));
                     let all = h.host.links[&peer].told.clone();
                     let had = random.below(all.len() + 1);
@@ -339,7 +339,7 @@ fn an_answer_that_nobody_asked_for_is_shown_like_any_other() {
 }
 
 #[test]
-fn text_that_goes_on_behind_calls_that_were_answered_begins_anew_for_who_answered() {
+fn text_after_answered_calls_begins_anew_for_the_client_that_answered() {
     let mut h = thread();
     let ui = socket(&mut h, "ui");
     send(&mut h, &ui, "R1", "m1", "hello");
@@ -355,7 +355,7 @@ fn text_that_goes_on_behind_calls_that_were_answered_begins_anew_for_who_answere
 }
 
 #[test]
-fn who_answers_calls_that_others_have_answered_is_sent_all_that_came_since() {
+fn a_client_that_answers_calls_that_others_have_answered_is_sent_all_that_came_since() {
     let mut h = thread();
     let (one, late) = (socket(&mut h, "one"), socket(&mut h, "late"));
     send(&mut h, &one, "R1", "m1", "hello");
@@ -409,7 +409,7 @@ fn a_call_that_waits_for_a_client_stands_in_the_history_without_an_output() {
 }
 
 #[test]
-fn a_socket_owes_nothing_of_what_others_are_sent() {
+fn a_socket_does_not_owe_the_bytes_that_others_are_sent() {
     let config = Config { socket_owed_bytes_max: 40_000, owed_bytes_max: 1_000_000, ..Config::default() };
     let mut h = thread_with(config);
     let ui = socket(&mut h, "ui");
@@ -426,7 +426,7 @@ fn a_socket_owes_nothing_of_what_others_are_sent() {
 }
 
 #[test]
-fn who_has_expired_is_not_told_whether_a_turn_is_there() {
+fn an_expired_client_is_not_told_whether_a_turn_exists() {
     let mut h = thread();
     h.post("app", post("r1", "hi", false), false).unwrap().unwrap();
     let ui: PeerId = "ui".into();
@@ -447,7 +447,7 @@ fn a_run_that_holds_more_than_a_crash_has_left_is_told_its_end() {
         .iter()
         .filter_map(|event| event.strip_prefix("id: ")?.split('\n').next())
         .collect();
-    // All of the thought, but for the event that says that it is over.
+    // The client has all of the thought, except for the event that says that it is over.
     let place = bobbin::dialect::ag_ui::place::read(places[places.len() - 2]).unwrap();
     h.host.crash(false);
     h.host.pump(Input::Alarm);
@@ -515,7 +515,7 @@ fn a_request_that_panics_outside_of_the_thread_is_answered_or_its_socket_closed(
 }
 
 #[test]
-fn what_a_program_posts_is_followed_by_stock_clients_too() {
+fn stock_clients_also_follow_the_posts_of_programs() {
     let mut h = thread();
     let post = Post {
         request_id: "r1".into(),
@@ -529,7 +529,7 @@ fn what_a_program_posts_is_followed_by_stock_clients_too() {
 }
 
 #[test]
-fn an_answer_that_no_turn_asked_for_is_shown_to_who_asks_for_the_last() {
+fn an_answer_that_no_turn_asked_for_is_shown_as_the_last_turn() {
     let mut h = thread();
     let ui = socket(&mut h, "ui");
     send(&mut h, &ui, "R1", "m1", "hello");
@@ -554,7 +554,7 @@ fn an_answer_that_no_turn_asked_for_is_shown_to_who_asks_for_the_last() {
 }
 
 #[test]
-fn what_never_arrived_is_taken_when_it_is_asked_for_again_or_written_anew() {
+fn a_message_that_never_arrived_is_accepted_when_it_is_regenerated_or_edited() {
     let mut h = thread();
     let ui = socket(&mut h, "ui");
     let again = |request: &str, id: &str, more: serde_json::Value| {
@@ -567,7 +567,7 @@ fn what_never_arrived_is_taken_when_it_is_asked_for_again_or_written_anew() {
     h.agent("u-m1", vec![said("one"), finished()]);
     h.host.receive(&ui, &again("R2", "m2", json!({ "trigger": "submit-message", "messageId": "m2" })));
     h.agent("u-m2", vec![said("two"), finished()]);
-    // What is known is made again, under another name.
+    // A known message is answered again, under another name.
     h.host.receive(&ui, &again("R3", "m2", json!({ "trigger": "submit-message", "messageId": "m2" })));
     h.agent("u-m2.2", vec![said("three"), finished()]);
     let read = told(&h, &ui);
@@ -583,10 +583,10 @@ fn a_client_that_comes_before_the_first_word_sees_the_message_begin_once() {
     send(&mut h, &ui, "R1", "m1", "hello");
     resume(&mut h, &ui, "R2");
     let late = follow(&mut h, Dialect::AiSdkEvents, "late", wants(TurnWanted::Last));
-    // It begins at once for those who come later, too.
+    // The message also begins at once for clients that come later.
     assert!(h.host.links[&late].told.concat().contains(r#""type":"start""#));
     h.agent("u-m1", vec![said("answer"), finished()]);
-    // A second `start` would be told here as an error.
+    // A second `start` would be reported here as an error.
     let read = told(&h, &ui);
     assert_eq!((read.0["R1"].text.as_str(), read.0["R2"].text.as_str()), ("answer", "answer"));
 }

@@ -1,4 +1,5 @@
-//! Stock clients that are cut off or come in between: what they are told goes on exactly, and changes nothing for others.
+//! Stock clients that are cut off or join late: they continue exactly where they were, and nothing changes for other
+//! clients.
 
 use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
@@ -11,12 +12,12 @@ use crate::harness::{Harness, finished, said, thread, thread_of};
 use crate::stock::{ask_run, call, follow, give, resume, run, send, socket, told, wants};
 use crate::support::Run;
 
-/// What a run says to who is cut off after each of its events in turn, and goes on from there.
+/// Cuts a client off after each event of a run in turn, and returns the runs that it then reads.
 fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
     run_from_places(h, run, first, 1)
 }
 
-/// The same, for who has had at least so many events.
+/// Like [`run_from_each_place`], for clients that have had at least `had_min` events.
 fn run_from_places(h: &mut Harness, run: &str, first: &PeerId, had_min: usize) -> Vec<Run> {
     let told = h.host.links[first].told.clone();
     let resumed = |had: usize| {
@@ -71,7 +72,7 @@ fn each_event_of_a_run_that_answers_the_calls_of_another_has_a_place_of_its_own(
     for read in run_from_each_place(&mut h, "run2", &second) {
         assert_eq!(read.parts, whole.parts);
     }
-    // From its beginning, which shows the answer before as well.
+    // The run from its beginning, which also shows the answer before it.
     let wanted = StockRequest { run: Some("run2".into()), ..wants(TurnWanted::Turn("run2".into(), None)) };
     let all = follow(&mut h, Dialect::AgUiEvents, "all", wanted);
     let shown = run(&h, &all);
@@ -126,7 +127,7 @@ fn a_decision_on_a_call_that_is_over_is_refused_and_asks_nothing_of_the_agent() 
 }
 
 #[test]
-fn who_comes_when_a_call_was_just_dropped_changes_nothing_for_the_others() {
+fn a_client_that_joins_just_after_a_call_was_dropped_changes_nothing_for_the_others() {
     let mut h = thread();
     let ui = socket(&mut h, "ui");
     send(&mut h, &ui, "R1", "m1", "hello");
@@ -155,9 +156,9 @@ fn a_run_that_was_cut_off_in_a_thought_that_was_dropped_is_told_that_it_ends() {
 }
 
 #[test]
-fn a_run_goes_on_from_each_event_of_a_call_that_was_begun_after_another_block_was_dropped() {
+fn a_run_cut_off_within_a_call_that_follows_a_dropped_block_continues_after_each_of_its_events() {
     let unfinished = |id: &str| Block::tool_use(id, "f", bobbin::protocol::Json::Null);
-    // Of a thought that was dropped, the client must have had some text: nothing tells that it knows the beginning.
+    // A client that has had only the beginning of a dropped thought, and no text of it, is refused.
     for (dropped, had_min) in [(unfinished("c1"), 1), (Block::thinking(""), 4)] {
         let mut h = thread();
         let first = ask_run(&mut h, "first", "run1", "m1");
@@ -176,7 +177,7 @@ fn a_run_goes_on_from_each_event_of_a_call_that_was_begun_after_another_block_wa
 }
 
 #[test]
-fn a_run_that_was_cut_off_before_a_call_was_decided_goes_on_with_all_that_came_behind_the_call() {
+fn a_run_cut_off_before_a_call_was_decided_continues_with_everything_after_the_call() {
     let asked = json!({ "type": "tool_use", "id": "c1", "name": "f", "input": {}, "approval": { "state": "requested" } });
     let decision =
         json!({ "type": "tool_decision", "requestId": "run1", "toolUseId": "c1", "approved": true });
@@ -186,7 +187,7 @@ fn a_run_that_was_cut_off_before_a_call_was_decided_goes_on_with_all_that_came_b
     h.agent("run1", vec![AgentEvent::Block(Block::parse(&asked.to_string()).unwrap()), said("one ")]);
     h.send("ann", &decision);
     h.agent("run1", vec![said("two"), AgentEvent::Block(Block::thinking("hm")), finished()]);
-    // It is called again with what was decided.
+    // The agent is called again with the decision.
     h.agent("run1", vec![said(" three"), finished()]);
     let says = |told: &[String], what: &str| told.iter().any(|event| event.contains(what));
     for (nth, read) in run_from_each_place(&mut h, "run1", &first).iter().enumerate() {
@@ -200,7 +201,7 @@ fn a_run_that_was_cut_off_before_a_call_was_decided_goes_on_with_all_that_came_b
     }
 }
 
-/// The body of a run whose history is the parts of an answer, each with the calls that it names and the results behind it.
+/// The body of a run whose history has the parts of an answer, each with its calls and the results after it.
 fn run_behind(run: &str, parts: &[(&[&str], &[&str])]) -> StockRequest {
     let mut messages = vec![json!({ "role": "user", "id": "m1", "content": "hello" })];
     for (calls, results) in parts {
@@ -214,7 +215,7 @@ fn run_behind(run: &str, parts: &[(&[&str], &[&str])]) -> StockRequest {
 }
 
 #[test]
-fn who_answers_a_call_again_that_was_answered_before_is_told_only_what_its_history_lacks() {
+fn a_client_that_answers_a_call_again_is_told_only_what_its_history_lacks() {
     let mut h = thread();
     ask_run(&mut h, "first", "run1", "m1");
     h.agent("run1", vec![call("c1"), finished()]);
@@ -222,7 +223,7 @@ fn who_answers_a_call_again_that_was_answered_before_is_told_only_what_its_histo
     h.agent("run1", vec![said("one"), call("c2"), finished()]);
     let histories: [&[(&[&str], &[&str])]; 2] = [
         &[(&["c1", "c2"], &["c1"])],
-        // As `HttpAgent` has it, where the result came in between.
+        // `HttpAgent` has the history in this form if the result came in between.
         &[(&["c1"], &["c1"]), (&["c2"], &["c1"])],
     ];
     for (nth, history) in histories.into_iter().enumerate() {
@@ -236,7 +237,7 @@ fn who_answers_a_call_again_that_was_answered_before_is_told_only_what_its_histo
 }
 
 #[test]
-fn results_of_calls_behind_which_a_turn_has_gone_on_and_ended_are_refused() {
+fn results_of_calls_are_refused_once_their_turn_has_continued_and_ended() {
     let unmarked = |id: &str| AgentEvent::Block(Block::tool_use(id, "f", bobbin::protocol::Json::Null));
     let mut h = thread();
     ask_run(&mut h, "first", "run1", "m1");
@@ -244,7 +245,7 @@ fn results_of_calls_behind_which_a_turn_has_gone_on_and_ended_are_refused() {
     follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c0", "c1"], &["c1"])]));
     h.agent("run1", vec![said("one"), unmarked("c2"), finished()]);
     h.started();
-    // It was told to wait, and nothing of what followed.
+    // The client was told to wait, and nothing after that.
     let peer: PeerId = "late".into();
     let late = run_behind("late", &[(&["c0", "c1"], &["c0"])]);
     let outcome = h.host.follow(Dialect::AgUiEvents, &peer, bobbin::protocol::Identity::anyone(), late);
@@ -256,7 +257,7 @@ fn results_of_calls_behind_which_a_turn_has_gone_on_and_ended_are_refused() {
 }
 
 #[test]
-fn who_answers_the_calls_that_a_turn_ended_with_may_answer_earlier_ones_that_have_no_result() {
+fn a_client_that_answers_the_last_calls_of_a_turn_may_also_answer_earlier_ones_without_a_result() {
     let unmarked = |id: &str| AgentEvent::Block(Block::tool_use(id, "f", bobbin::protocol::Json::Null));
     let mut h = thread();
     ask_run(&mut h, "first", "run1", "m1");

@@ -1,4 +1,4 @@
-// No text that a model can send keeps the page busy: every construct of Markdown, repeated in every way, from 1 to 256 kB.
+// Tests that no text from a model keeps the page busy: every construct of Markdown, repeated in every way, from 1 to 256 kB.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Page } from "playwright-core";
@@ -31,22 +31,22 @@ test(`none of ${CASES} texts takes a task more than ${TIMES_MAX} times as long a
   return areQuick(t, adversarial(SEED, CASES), (text) => call(tab.page, "draw", [text]));
 });
 
-test("nor does one whose scripts and emoji take long to lay out", (t) => {
+test("no text whose scripts and emoji are slow to lay out takes that long either", (t) => {
   return areQuick(t, laidOut(SEED), (text) => call(tab.page, "draw", [text]));
 });
 
-test("and none of 40 as it streams", (t) => {
+test("none of 40 texts takes that long while it streams", (t) => {
   const cases = adversarial(SEED + 1, CASES, { charsMax: 64 * 1024 }).filter((_, index) => index % 4 === 0);
   return areQuick(t, cases, (text) => call(tab.page, "stream", [text, 30]));
 });
 
-test("a text that is said to be whole while it is read is shown as such", async () => {
+test("a text that becomes complete while it is parsed is shown as complete", async () => {
   await call(tab.page, "finish", [`${"- *a* `b`\n".repeat(1000)}\n\`\`\`js\nconst one = 1;\n\`\`\``]);
   assert.equal(await tab.page.locator("li").count(), 1000);
   await tab.page.locator(".hljs-keyword").waitFor();
 });
 
-test("the page has told of no error", () => visitor.leave());
+test("the page has reported no error", () => visitor.leave());
 
 type Context = { diagnostic(message: string): void };
 

@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => bobbin.close());
 
-test("a thread of 1,000 messages is read from its end to its beginning, and stays where it is read", async () => {
+test("a thread of 1,000 messages can be read from its end to its beginning, and keeps its scroll position", async () => {
   const sessionId = await longThread();
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(new URL(`/s/${sessionId}`, bobbin.url));
@@ -39,7 +39,7 @@ test("a thread of 1,000 messages is read from its end to its beginning, and stay
   await visitor.leave();
 });
 
-test("a fast stream of a long answer does not stutter, and follows to the end", async (t) => {
+test("a fast stream of a long answer does not stutter, and the page follows it to the end", async (t) => {
   await bobbin.restart({ ECHO_DELAY_MS: "1" });
   let isSlow = true;
   for (let tries = 0; tries < TRIES && isSlow; tries += 1) {
@@ -52,7 +52,7 @@ test("a fast stream of a long answer does not stutter, and follows to the end", 
   assert.ok(!isSlow);
 });
 
-test("a person who scrolls up while it streams is left there", async () => {
+test("a person who scrolls up during a stream stays there", async () => {
   await bobbin.restart({ ECHO_DELAY_MS: "3" });
   const visitor = await Visitor.arrive();
   const tab = await visitor.open(bobbin.url);
@@ -107,7 +107,7 @@ async function longThread(): Promise<string> {
   const client = await bobbin.join(sessionId);
   for (let turn = 0; turn < TURNS; turn += 1) {
     client.say(`turn-${turn}`, `turn ${turn} ${"and more words ".repeat((turn * 7) % 40)}`);
-    // No more than may wait at once.
+    // Sends no more messages than may be queued at once.
     if (turn % 25 === 24) await client.until((frame) => frame.type === "final" && frame["requestId"] === `turn-${turn}`);
   }
   return sessionId;

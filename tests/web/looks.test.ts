@@ -1,4 +1,4 @@
-// The page on what people have: slow lines, small screens, large letters, other colours, less motion.
+// Tests the page under the conditions that people have: slow connections, small screens, large letters, other colours, less motion.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { BrowserContextOptions } from "playwright-core";
@@ -19,7 +19,7 @@ after(async () => {
   upstream.close();
 });
 
-test("the shape of the page is seen before a style or a script has come, and is followed by the page", async () => {
+test("the page's shape shows before styles and scripts have loaded, and the page then replaces it", async () => {
   const visitor = await Visitor.arrive();
   const tab = await visitor.open("about:blank");
   const line = Promise.withResolvers<void>();
@@ -83,7 +83,7 @@ for (const [look, options] of Object.entries(looks)) {
   });
 }
 
-test("nothing moves for who wants less motion", async () => {
+test("nothing moves for people who prefer less motion", async () => {
   const visitor = await Visitor.arrive({ reducedMotion: "reduce" });
   const tab = await visitor.open(bobbin.url);
   await tab.say("Wait");

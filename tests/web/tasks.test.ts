@@ -1,4 +1,4 @@
-// Ten common tasks, done as by a new user, who knows no shortcut and no address: with a mouse, on a phone, and with the keyboard alone.
+// Does ten common tasks as a new user would, who knows no shortcut and no address: with a mouse, on a phone, and with the keyboard alone.
 // The table in docs/page.md says how many steps each takes.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

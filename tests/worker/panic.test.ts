@@ -114,6 +114,21 @@ test("a thread that panics again while it restarts closes its sockets, and works
   assert.deepEqual(roamer.fold.open, []);
 });
 
+test("an object that cannot go on after a panic is created again, and its sockets are closed", async () => {
+  const id = freshId();
+  const roamer = await Roamer.join(bobbin, id);
+  await inject(bobbin, id, { on: "setTimeout", when: "before" });
+  roamer.client.say("r1", "boom");
+  assert.equal((await roamer.client.closed).code, 1006);
+  assert.equal((await seen(bobbin, id)).failed, 1);
+  await roamer.connect();
+  roamer.client.say("r2", "and now?");
+  (await upstream.next()).answer("better");
+  await roamer.until(() => roamer.fold.ends("r2").length > 0, "the answer");
+  await roamer.settled();
+  assert.deepEqual(roamer.fold.messages, await logOf(bobbin, id));
+});
+
 /** The task of a turn cannot be started: the crate's `unwrap` panics while the thread's outputs are carried out. */
 async function panic(client: Client, id: string, requestId: string): Promise<void> {
   const { failed } = await seen(bobbin, id);

@@ -1,5 +1,5 @@
-//! One turn as events. Each has a place: how much of the answer its client then holds, as a cursor says it, and how many
-//! events it has had since. So a run goes on exactly where a client was cut off.
+//! One turn as AG-UI events. The offset of each event says how much of the answer its client then holds, as a cursor
+//! does, and how many events the client has had since. So a run continues exactly where a client was cut off.
 
 use crate::agent::event::{set, single, text, word};
 use crate::dialect::{Teller, Told};
@@ -10,22 +10,22 @@ use crate::protocol::{
 
 use super::place;
 
-/// What was told of a turn.
+/// What clients were told of a turn.
 #[derive(Debug, Default)]
 pub struct Events {
     session_id: String,
     run_id: String,
     answer_id: String,
-    /// What clients hold, and how many events they were told since.
+    /// The answer that clients hold, and how many events they were told since.
     held: Progress,
     since: Pieces,
-    /// Which of the turns it is that are one message.
+    /// The number of the turn among those that form one message.
     nth: u64,
     open: Option<Open>,
-    /// Whether the block that grows is a thought.
+    /// Whether the growing block is a thought.
     is_thinking: bool,
     blocks: usize,
-    /// The calls that have no result and whose approval is not asked for.
+    /// The calls that have no result and are not waiting for an approval.
     calls: Vec<Json>,
     out: Vec<(String, bool)>,
 }
@@ -33,12 +33,12 @@ pub struct Events {
 #[derive(Debug)]
 enum Open {
     Text,
-    /// Its id, and how many bytes of it were told.
+    /// The id of the thought, and how many of its bytes were told.
     Thinking(String, usize),
 }
 
 impl Events {
-    /// The events of a turn of this session, none told yet.
+    /// The events of a turn of this session, before the first one is told.
     #[must_use]
     pub fn new(session_id: &str) -> Self {
         Events { session_id: session_id.to_owned(), ..Events::default() }
@@ -102,15 +102,15 @@ impl Teller for Events {
         if !self.is_thinking
             && matches!(frame, ServerFrame::BlockStart { .. } | ServerFrame::BlockDelta { .. })
         {
-            // A call is told once it is whole. Until then nothing moves: whoever is shown the turn again is told nothing
-            // of a call that was dropped, and counts from the same place.
+            // A call is told only once it is complete. Until then the place must not move: it would count a call that is
+            // dropped later, and a client that is shown the turn again hears nothing of that call.
             return Vec::new();
         }
         let turn = self.held.turn;
         let named =
             frame.cursor().and_then(|cursor: &Cursor| cursor.progress.iter().find(|it| it.turn == turn));
         let mut after = named.copied().unwrap_or(after);
-        // Of a call that grows, its clients hold nothing.
+        // Clients hold nothing of a call that still grows.
         after.open = after.open.filter(|_| self.is_thinking);
         let mut told = self.placed(after, matches!(frame, ServerFrame::Waiting { .. }));
         if let Some(last) = told.last_mut().filter(|_| frame.ends()) {
@@ -123,8 +123,9 @@ impl Teller for Events {
         self.since
     }
 
-    /// Another run goes on with the turn there. What grows is open for those who follow the turn already, and so it begins
-    /// anew. For them nothing of this counts: a client that was cut off within it is told the rest of it.
+    /// Another run continues the turn from here. The followers of the turn already have the growing block open, so it
+    /// begins anew for them. These events do not count for the followers' offsets: a client that is cut off among
+    /// them is told the rest of them.
     fn again(&mut self) -> Vec<Told> {
         self.run_started();
         match &self.open {
@@ -151,7 +152,7 @@ impl Events {
         self.event("REASONING_MESSAGE_START", "messageId", id, r#","role":"reasoning""#);
     }
 
-    /// Gives each event its place. The last one of a frame brings its clients to what they hold then.
+    /// Gives each event its offset. With the last event of a frame, clients hold everything up to `after`.
     fn placed(&mut self, after: Progress, waits: bool) -> Vec<Told> {
         let moves = after != self.held;
         let last = self.out.iter().rposition(|(_, is_held)| *is_held);
@@ -180,7 +181,7 @@ impl Events {
         self.out.push((json, true));
     }
 
-    /// An event of this type, with an id and whatever follows it.
+    /// Adds an event of this type, with an id and further fields.
     fn event(&mut self, kind: &str, name: &str, id: &str, more: &str) {
         self.say(format!(r#"{{"type":"{kind}","{name}":{}{more}}}"#, to_json(&id)));
     }
@@ -198,7 +199,7 @@ impl Events {
                 }
                 self.held = Progress { turn: turn_of(answer_id), ..Progress::default() };
                 (self.nth, self.since) = (self.nth.saturating_add(1), Pieces::default());
-                // Those of the turn are counted by themselves.
+                // The blocks of this turn are counted separately.
                 self.blocks = 0;
             }
             _ => {
@@ -336,7 +337,8 @@ impl Events {
     fn decided(&mut self, id: &str, is_approved: bool) {
         let mut value = single("toolCallId", word(id));
         set(&mut value, "approved", Json::Bool(is_approved));
-        // It may come before events that its client has had already, and so has no place among them. Twice does no harm.
+        // The event may come before events that its client already has, so it has no offset among them. Telling it
+        // twice does no harm.
         self.custom("approval-decided", &value, false);
     }
 }
@@ -357,7 +359,7 @@ pub(super) fn approval_id(call: &Block) -> &str {
     crate::dialect::ai_sdk::message::approval_id(call)
 }
 
-/// The turn of an answer, by its id.
+/// The number of the turn in the id of its answer.
 fn turn_of(answer_id: &str) -> u64 {
     let turn = answer_id.rsplit('_').next().unwrap_or_default().trim_end_matches('r');
     u64::from_str_radix(turn, 16).unwrap_or_default()
@@ -365,7 +367,7 @@ fn turn_of(answer_id: &str) -> u64 {
 
 fn usage(metadata: &ResponseMetadata) -> String {
     let reason = metadata.finish.as_ref().map_or("stop", |finish| finish.as_str());
-    // `tool-calls` would tell the client that another run follows.
+    // `tool-calls` would tell the client to expect another run.
     let reason = if reason == "tool-calls" { "stop" } else { reason };
     let told = format!(r#","metadata":{{"tanstack":{{"finishReason":{}}}}}"#, to_json(&reason));
     let Some(usage) = &metadata.usage else { return told };

@@ -1,4 +1,4 @@
-//! A thread's messages as `TanStack AI` loads them, with the ids that they are streamed with.
+//! A thread's messages as `TanStack AI` loads them, with the same ids as in a stream.
 
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;
@@ -14,7 +14,7 @@ const PARTS: [(&str, &str); 4] = [
 ];
 const SECONDS_OF_DAY: u64 = 86_400;
 
-/// The answer to a client that loads a thread: its messages, the run that it is to join, and the place before them.
+/// The response to a client that loads a thread: its messages, the run to join, and the offset from which to join it.
 #[must_use]
 pub fn history(messages: &[Message], run: Option<&str>, before: Option<&str>) -> String {
     let messages: Vec<String> = grouped(messages).iter().map(|group| message(group)).collect_vec();
@@ -96,10 +96,10 @@ fn part(parts: &mut Vec<Json>, block: &Block) {
     }
 }
 
-/// A time as ISO 8601 has it, in UTC.
+/// A time in ISO 8601, in UTC.
 fn date(at: Millis) -> String {
     let (days, seconds) = ((at / 1_000) / SECONDS_OF_DAY, (at / 1_000) % SECONDS_OF_DAY);
-    // Howard Hinnant's algorithm: years that begin in March have their leap day at the end.
+    // Howard Hinnant's algorithm: in years that begin in March, the leap day comes last.
     let shifted = days.saturating_add(719_468);
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = day_of_era

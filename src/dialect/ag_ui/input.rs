@@ -1,4 +1,4 @@
-//! What AG-UI clients send: a `RunAgentInput` with the whole history, of which the last messages are read.
+//! The requests of AG-UI clients: a `RunAgentInput` with the whole history, of which only the last messages are read.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,11 +12,11 @@ use crate::protocol::{
     media_type, sha256,
 };
 
-/// Messages at the end that are looked at: the results of all calls that an answer can have, what stands between, and a
-/// question.
+/// The number of messages that are read at the end of the history: the results of all calls that an answer can have,
+/// the messages between them, and a question.
 const MESSAGES_READ: usize = 2 * BLOCKS_MAX;
 
-/// Reads a frame; `None` if it is not one of this protocol.
+/// Reads a frame; `None` if it does not belong to this protocol.
 #[must_use]
 pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
     let request = object.text("runId").filter(|id| !id.is_empty())?;
@@ -30,7 +30,7 @@ pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
 /// Reads the body of a request.
 ///
 /// # Errors
-/// In words: what was wrong and what would be right.
+/// In words: what was wrong, and what would be right.
 pub fn body(text: &str) -> Result<(String, Asked), String> {
     let object = Object::read(text).ok_or("the body is not a JSON object")?;
     let run = object
@@ -40,7 +40,7 @@ pub fn body(text: &str) -> Result<(String, Asked), String> {
     Ok((run.into_owned(), asked(text, &object)?))
 }
 
-/// The `requestId` of the turn that a run is.
+/// The `requestId` of the turn that a run stands for.
 #[must_use]
 pub fn request_id(run: &str) -> String {
     if is_request_id(run) { run.to_owned() } else { sha256(run.as_bytes()) }
@@ -59,7 +59,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
                 is_answer = true;
                 named(&message, &mut calls);
             }
-            // Results that stand before a part of the answer are of an earlier run.
+            // Results before a part of the answer belong to an earlier run.
             "tool" if is_answer => {}
             "tool" if takes(&mut room, message.raw("content").unwrap_or_default())? => {
                 answer(&message, &mut said);
@@ -139,7 +139,7 @@ fn block(text: &str, raw: &str, part: &Object<'_>) -> Result<(Block, Option<Rang
     Ok((Block::File { media_type, url, name, size: None }, base64))
 }
 
-/// The calls of a part of the answer, as far as an answer can have so many.
+/// Collects the calls in a part of the answer, up to the number that an answer can have.
 fn named(message: &Object<'_>, calls: &mut Vec<String>) {
     let named = message.raw("toolCalls").and_then(|all| last_items(all, BLOCKS_MAX));
     let named = named.into_iter().flat_map(|(calls, _)| calls);
@@ -147,8 +147,8 @@ fn named(message: &Object<'_>, calls: &mut Vec<String>) {
     calls.extend(named.take(BLOCKS_MAX.saturating_sub(calls.len())));
 }
 
-/// The result of a call, or what was said to its approval, newest first. Only the call tells which of the two it is: a
-/// result that looks like a decision is one too, and the thread takes what fits.
+/// Collects the result of a call, or the decision on its approval, newest first. Only the call tells which of the two
+/// it is, so a result that looks like a decision is read as both, and the thread takes the one that fits.
 fn answer(message: &Object<'_>, said: &mut Vec<(String, ToolSaid)>) {
     let (Some(call), Some(content)) = (message.text("toolCallId"), message.text("content")) else { return };
     let call = call.into_owned();
@@ -169,7 +169,7 @@ fn answer(message: &Object<'_>, said: &mut Vec<(String, ToolSaid)>) {
     }
 }
 
-/// What was said to interrupts, which are named as the approvals are.
+/// The decisions on interrupts, which have the names of the approvals.
 fn resumed(object: &Object<'_>) -> Vec<(String, ToolSaid)> {
     let mut said = Vec::new();
     let (entries, _) = object.raw("resume").and_then(|all| last_items(all, BLOCKS_MAX)).unwrap_or_default();

@@ -1,16 +1,17 @@
-//! Places of a run, as its events are numbered: `turn:bytes-blocks-open.since`. The turn is counted from the first of its
-//! message and left out where it is that; `open` stands there only while a block grows. The rest says what was told since.
+//! Offsets in a run, which number its events: `turn:bytes-blocks-open.since`. The turn is counted from the first turn
+//! of its message, and is left out for that one. `open` is present only while a block grows. The rest counts the
+//! events told since.
 
 use crate::protocol::{Pieces, Progress, Since};
 
-/// What stands for the end of the run.
+/// Marks the end of the run.
 const END: &str = "end";
-/// One for each event with which another run goes on with the turn there.
+/// Appears once for each event with which another run continues the turn from here.
 const GOING_ON: char = '+';
-/// By how much an event that says that the run waits raises the number, in place of 1.
+/// The increase of the number by an event that says that the run waits; other events raise it by 1.
 const WAITING: u64 = 1 << 32;
 
-/// Reads the place that a client hands back; `None` if no run can have it.
+/// Reads the offset that a client sends back; `None` if no run can have it.
 #[must_use]
 pub fn read(text: &str) -> Option<(Progress, Since)> {
     let (turn, rest) = text.split_once(':').unwrap_or(("0", text));
@@ -31,11 +32,11 @@ pub fn read(text: &str) -> Option<(Progress, Since)> {
             Since::Told(Pieces { lasting: number % WAITING, waiting: number / WAITING })
         }
     };
-    // A place has one spelling.
+    // An offset has only one spelling.
     (write(held.turn, held, since) == text).then_some((held, since))
 }
 
-/// A place in the turn that is the `nth` of its message.
+/// Writes the offset in the turn that is the `nth` of its message.
 #[must_use]
 pub fn write(nth: u64, held: Progress, since: Since) -> String {
     let turn = if nth > 0 { format!("{nth}:") } else { String::new() };

@@ -1,5 +1,5 @@
-//! One turn as chunks. Whoever is shown the turn from its beginning, in however few frames, and whoever follows it
-//! live come to the same place, so one value serves all of them.
+//! One turn as AI SDK chunks. A client that is shown the turn from its beginning, in however few frames, and a client
+//! that follows it live arrive at the same state, so one value serves all of them.
 
 use crate::agent::event::{made, set, single, text, word};
 use crate::protocol::{
@@ -10,34 +10,34 @@ use super::message::{approval_id, metadata, prepared, template};
 use crate::dialect::{Teller, Told, Version};
 
 const CALL: &str = "toolCallId<id,toolName<name,dynamic?<providerData.dynamic,title";
-/// Told of a call that its turn's end left open.
+/// The result of a call that was still open when its turn ended.
 const LEFT_OPEN: &str = "cancelled";
 const NOT_WHOLE: &str = "the call was not finished";
 
-/// What was told of a turn.
+/// What clients were told of a turn.
 #[derive(Debug, Default)]
 pub struct Chunks {
-    /// The id of the message that the turn is shown as.
+    /// The id of the message that shows the turn.
     message_id: String,
     is_begun: bool,
     is_in_step: bool,
-    /// Whether a call was answered: what the agent says next is a step of its own.
+    /// Whether a call was answered. If so, the agent's next output begins a new step.
     is_answered: bool,
     open: Option<Open>,
-    /// How many blocks were told. One that is not new was changed.
+    /// How many blocks were told. A frame about an earlier block changes it.
     blocks: usize,
-    /// The ids that agents gave to the approvals of calls.
+    /// The ids that agents gave to the approvals of their calls.
     approvals: Vec<(String, String)>,
     out: Vec<Told>,
 }
 
-/// The part that still grows.
+/// The part that is still growing.
 #[derive(Debug)]
 enum Open {
     Text,
-    /// How many bytes of it were told.
+    /// How many of its bytes were told.
     Thinking(usize),
-    /// The call without its input, and what was told of that.
+    /// The call without its input, and the input that was told so far.
     Call(Json, String),
 }
 
@@ -106,8 +106,8 @@ impl Teller for Chunks {
         std::mem::take(&mut self.out)
     }
 
-    /// The rest is a message of its own there, with a beginning of its own. A part that grows is open for those who follow
-    /// the turn already, and so it begins anew.
+    /// The rest becomes a message of its own at that client, with a beginning of its own. The followers of the turn
+    /// already have the growing part open, so it begins anew for them.
     fn again(&mut self) -> Vec<Told> {
         self.is_begun = false;
         self.begin();
@@ -148,25 +148,26 @@ impl Chunks {
         self.out.push(Told { json: json.into(), at: None, of: None });
     }
 
-    /// What was said last is for this version alone: the other one fails on kinds and words that it does not know.
+    /// Sends the last chunk to this version alone, because the other one fails on kinds and words that it does not
+    /// know.
     fn only(&mut self, version: Version) {
         if let Some(last) = self.out.last_mut() {
             last.of = Some(version);
         }
     }
 
-    /// A turn that goes on with the answer of the one before, by the results of its calls, is one message with it.
+    /// A turn that continues the answer of the turn before, with the results of its calls, forms one message with it.
     fn question(&mut self, answer_id: &str, content: &Content) {
         match content {
             Content::Blocks(blocks) if !self.message_id.is_empty() && content.is_results() => {
                 for block in blocks {
                     self.block(usize::MAX, block);
                 }
-                // Those of the turn are counted by themselves.
+                // The blocks of this turn are counted separately.
                 self.blocks = 0;
             }
             _ => {
-                // Those who are sent the turn already have its `start`.
+                // Clients that already follow the turn have its `start`.
                 let has_begun = self.is_begun && self.message_id == answer_id;
                 *self = Chunks { message_id: answer_id.to_owned(), ..Chunks::default() };
                 if has_begun {
@@ -184,7 +185,7 @@ impl Chunks {
         }
     }
 
-    /// Something of the agent's comes.
+    /// Begins a step if the agent's output needs a new one.
     fn step(&mut self) {
         self.close();
         self.begin();
@@ -294,7 +295,7 @@ impl Chunks {
         }
     }
 
-    /// A thought that is whole; what was not told of it while it grew is told now.
+    /// Tells the rest of a thought that is complete.
     fn thought(&mut self, thought: &str) {
         let told = if let Some(Open::Thinking(told)) = self.open { told } else { usize::MAX };
         if told == usize::MAX {
@@ -316,7 +317,7 @@ impl Chunks {
             set(&mut request, "toolCallId", word(id));
             self.begin();
             self.push(&request);
-            // Without the response, it would seem to be still to be given.
+            // Without the response, the approval would seem to be still open.
             if approval.state == ApprovalState::Approved {
                 self.only(Version::Seven);
             }
@@ -348,7 +349,7 @@ impl Chunks {
         self.is_answered = true;
     }
 
-    /// Ends an answer that is not complete: nobody is to wait for the results of its calls.
+    /// Ends an answer that is not complete, so that nobody waits for the results of its calls.
     fn leave(&mut self, response: &Response) {
         self.end_step();
         let blocks = response.blocks.as_deref().unwrap_or_default();

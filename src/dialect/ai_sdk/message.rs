@@ -1,4 +1,4 @@
-//! A thread's messages as `UIMessage`s, with the ids and the parts that they are streamed with.
+//! A thread's messages as `UIMessage`s, with the same ids and parts as in a stream.
 
 use crate::agent::event::{made, set, single, text, word};
 use crate::dialect::grouped;
@@ -7,7 +7,7 @@ use crate::protocol::{
     Role, Status, to_json,
 };
 
-/// Blocks, and what is their part. Of those that are no text and no call it is their chunk as well.
+/// The templates of blocks and of their parts. The part of a block other than text or a call is also its chunk.
 const PARTS: [(&str, &str); 6] = [
     ("text", "type=text,text,state=done"),
     ("thinking", "type=reasoning,text,state=done"),
@@ -19,9 +19,9 @@ const PARTS: [(&str, &str); 6] = [
     ("source", "type<kind,sourceId,url,mediaType,title"),
     ("data", "type<kind,id,data"),
 ];
-/// The media type of a source that says none.
+/// The media type of a source that names none.
 const ANY_TYPE: &str = "application/octet-stream";
-/// How a user's message is named whose id its client chose.
+/// The prefix of a user message's id, if the client chose that id.
 pub const USER_PREFIX: &str = "u-";
 
 /// The template of a kind of block.
@@ -30,14 +30,14 @@ pub(super) fn template(kind: &str) -> &'static str {
     PARTS.iter().find(|(of, _)| *of == kind).map_or("type<kind,data", |(_, template)| *template)
 }
 
-/// A block as JSON, and beside it what its part is made of.
+/// A block as JSON, and the other values from which its part is built.
 #[must_use]
 pub(super) fn prepared(block: &Block) -> Json {
     let mut json = Json::parse(&to_json(block)).unwrap_or(Json::Null);
     let named = |before: &str, name: &str| word(&[before, name].concat());
     match block {
         Block::ToolUse { name, provider_data, .. } => {
-            // Here that says whose the call is, and there what came of it.
+            // In a block this field says who carries out the call, and in a part it holds the result.
             if let Json::Object(fields) = &mut json {
                 fields.remove("output");
             }
@@ -68,27 +68,27 @@ pub(super) fn prepared(block: &Block) -> Json {
     json
 }
 
-/// The id under which the approval of a call is asked for: the agent's own, else the call's.
+/// The id of a call's approval: the agent's own, or else the call's id.
 #[must_use]
 pub fn approval_id(call: &Block) -> &str {
     let Block::ToolUse { id, provider_data, .. } = call else { return "" };
     provider_data.as_ref().and_then(|data| data.get("approvalId")).and_then(Json::as_str).unwrap_or(id)
 }
 
-/// What a result gives: of one that failed, its words.
+/// The value of a result; for a failed one, its error text.
 #[must_use]
 pub(super) fn output(result: &Block) -> Json {
     let Block::ToolResult { content, output, is_error, .. } = result else { return Json::Null };
     match content {
         Json::String(_) if *is_error => content.clone(),
         content if *is_error => word(&to_json(content)),
-        // A result of `null` is stored as the text alone.
+        // A result of `null` is stored as text only.
         Json::String(text) if output.is_none() && text == "null" => Json::Null,
         content => output.as_ref().unwrap_or(content).clone(),
     }
 }
 
-/// What is told of an answer beside its parts.
+/// The metadata of an answer, which is not among its parts.
 #[must_use]
 pub(super) fn metadata(created_at: Millis, status: &str, metadata: &ResponseMetadata) -> Json {
     let mut json = Json::parse(&to_json(metadata)).unwrap_or(Json::Null);
@@ -99,8 +99,8 @@ pub(super) fn metadata(created_at: Millis, status: &str, metadata: &ResponseMeta
     json
 }
 
-/// All messages, and where a turn waits, what it said so far. Calls and their results are one part, and a message of
-/// results alone is a part of the answer before it, with the answer that follows.
+/// All messages, and the text so far of a turn that waits. A call and its result form one part. A message of results
+/// alone belongs to the answer before it, together with the answer that follows.
 #[must_use]
 pub fn history(messages: &[Message]) -> String {
     let told: Vec<String> = grouped(messages).iter().map(|group| Told::of(group).json()).collect_vec();
@@ -112,7 +112,7 @@ struct Told {
     is_answer: bool,
     metadata: Option<Json>,
     parts: Vec<Json>,
-    /// Whether what comes next is a step of its own.
+    /// Whether the next block begins a new step.
     is_new_step: bool,
 }
 
@@ -142,7 +142,7 @@ impl Told {
             Content::Text(text) => self.block(&Block::Text { text: text.clone() }),
             Content::Blocks(blocks) => blocks.iter().for_each(|block| self.block(block)),
         }
-        // Nobody is to wait for the results of what broke off.
+        // Nobody is to wait for the results of an answer that broke off.
         if message.role == Role::Assistant && message.status != Status::Complete {
             for part in self
                 .parts
@@ -193,7 +193,7 @@ impl Told {
         self.parts.push(made(template(text(&json, "type")), &json));
     }
 
-    /// The part of the call that a result is for.
+    /// The part of the call that a result belongs to.
     fn call(&mut self, result: &Block) -> Option<&mut Json> {
         let Block::ToolResult { tool_use_id, .. } = result else { return None };
         self.parts.iter_mut().rev().find(|part| text(part, "toolCallId") == tool_use_id)

@@ -1,5 +1,5 @@
-//! What the AI SDK's transports send. They send the whole history each time: of that the last message is read, and of
-//! the answer before it what was said to its calls. The rest is passed over where it stands.
+//! The requests of the AI SDK's transports. They send the whole history each time, of which only two things are read:
+//! the last message, and the answers to the calls of the assistant message before it. The rest is skipped in place.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -19,10 +19,10 @@ use crate::dialect::scan::{Object, each, last_items, place_of};
 use crate::dialect::{Asked, Incoming, Upload};
 
 const BAD_REQUEST_ID: &str = "a requestId has 1 to 128 printable ASCII characters";
-/// Characters of an id that is kept as it is.
+/// The number of characters up to which an id is kept unchanged.
 const ID_CHARS_MAX: usize = 120;
 
-/// The answer that is shown under this id.
+/// The answer that has this id.
 fn answer_named<'a>(messages: &'a str, id: &str) -> Option<Object<'a>> {
     let mut named = None;
     each(messages, &mut |message| {
@@ -34,13 +34,13 @@ fn answer_named<'a>(messages: &'a str, id: &str) -> Option<Object<'a>> {
     named
 }
 
-/// The chat that a request is about.
+/// The id of the chat that a request is about.
 #[must_use]
 pub fn chat_id(body: &str) -> Option<String> {
     Object::read(body)?.text("id").map(Cow::into_owned)
 }
 
-/// Reads a frame; `None` if it is not one of this protocol.
+/// Reads a frame; `None` if it does not belong to this protocol.
 #[must_use]
 pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
     let kind = object.text("type")?;
@@ -62,7 +62,7 @@ pub fn frame<'a>(text: &'a str, object: &Object<'a>) -> Option<Incoming<'a>> {
 /// Reads the body of `POST /api/chat`.
 ///
 /// # Errors
-/// In words: what was wrong and what would be right.
+/// In words: what was wrong, and what would be right.
 pub fn body(text: &str) -> Result<Asked, String> {
     let object = Object::read(text).ok_or("the body is not a JSON object")?;
     asked(text, &object)
@@ -75,7 +75,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
     let before = messages_read.pop_back();
     let last = Object::read(last).ok_or("the last message is not an object")?;
     let message_id = object.text("messageId");
-    // Calls of an answer may be answered that others have come after.
+    // The client may answer calls of an answer that is no longer the last message.
     let is_other = message_id.is_some() && last.text("id") != message_id;
     let named = is_other.then(|| answer_named(messages, message_id.as_deref()?)).flatten();
     let last = named.unwrap_or(last);
@@ -85,7 +85,7 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
         Some("regenerate-message") => {
             let id = last.text("id").filter(|_| role.as_deref() == Some("user"));
             let id = id.ok_or("an answer is made again with the user's message as the last")?;
-            // The thread may know a message that could not be sent this way.
+            // The thread may already know a message that is too large to be read here.
             let (post, uploads) = post(text, &last).ok().unzip();
             let wants = TurnWanted::Again {
                 request_id: request_id(&id),
@@ -141,7 +141,7 @@ fn post(text: &str, message: &Object<'_>) -> Result<(Post, Vec<Upload>), String>
     Ok((post, uploads))
 }
 
-/// The parts of a message.
+/// The parts of a message, as raw JSON.
 pub(in crate::dialect) fn parts(text: &str) -> Result<VecDeque<&str>, String> {
     let (parts, count) = last_items(text, BLOCKS_MAX).ok_or("the message's parts are not an array")?;
     if count > BLOCKS_MAX {
@@ -150,7 +150,7 @@ pub(in crate::dialect) fn parts(text: &str) -> Result<VecDeque<&str>, String> {
     Ok(parts)
 }
 
-/// Refuses what is too long before it is copied. Of a text that is all escapes, a sixth is left.
+/// Refuses a text that is too long before it is copied. A text of escapes alone shrinks to a sixth.
 pub(in crate::dialect) fn check_length(raw: &str, is_text: bool) -> Result<(), String> {
     let bytes_max = if is_text { MESSAGE_BYTES_MAX.saturating_mul(6) } else { MESSAGE_BYTES_MAX };
     if raw.len() > bytes_max {
@@ -163,10 +163,10 @@ fn too_long(bytes: usize) -> String {
     format!("the message has {bytes} bytes; at most {MESSAGE_BYTES_MAX} are allowed")
 }
 
-/// A message of these blocks: a string where it is only text.
+/// A message's content from these blocks: a string if there is only text.
 ///
 /// # Errors
-/// In words: it says nothing, or too much.
+/// In words: the message is empty, or too long.
 pub fn content_of(blocks: Vec<Block>) -> Result<Content, String> {
     if blocks.iter().all(|block| block.as_text().is_some_and(str::is_empty)) {
         return Err("the message is empty; say something".into());
@@ -198,14 +198,14 @@ fn metadata(message: &Object<'_>) -> Result<Option<Json>, String> {
     }
 }
 
-/// A message's id, as the `requestId` of its turn.
+/// A message's id in the form of the `requestId` of its turn.
 #[must_use]
 pub fn request_id(id: &str) -> String {
     let fits = id.len() <= ID_CHARS_MAX && is_request_id(id);
     if fits { [USER_PREFIX, id].concat() } else { crate::protocol::sha256(id.as_bytes()) }
 }
 
-/// A part as a block, and where its bytes stand if they are too many for it.
+/// Reads a part as a block, and the range of its bytes if they are too many for a block.
 fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<Range<usize>>), String> {
     let kind = object.text("type").ok_or("a part has no type")?;
     let owned = |name: &str| object.text(name).map(Cow::into_owned);
@@ -240,12 +240,12 @@ fn block(text: &str, part: &str, object: &Object<'_>) -> Result<(Block, Option<R
     Ok((block, None))
 }
 
-/// Where in the text a `data:` URL has its bytes.
+/// The range of the text that holds the bytes of a `data:` URL.
 fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
     let (_, base64) = cut(url, ";base64,")
         .ok_or_else(|| format!("a file's data: URL of over {DATA_URL_BYTES_MAX} bytes is in base64"))?;
     let place = place_of(base64, text);
-    // Its letters need no escapes: one that has some is a copy.
+    // Base64 needs no escapes in JSON. A URL that has some was copied, and its range would be wrong.
     if text.get(place.clone()) == Some(base64) {
         Ok(place)
     } else {
@@ -253,7 +253,8 @@ fn base64_in(text: &str, url: &str) -> Result<Range<usize>, String> {
     }
 }
 
-/// What an answer's parts say to its calls. As many are read as an answer can have: those that are open stand last.
+/// The answers to calls in an answer's parts. As many are read as an answer can have, from the end, because open
+/// calls come last.
 fn answers(message: &Object<'_>) -> Result<Option<CallAnswers>, String> {
     let parts = message.raw("parts").and_then(|parts| last_items(parts, BLOCKS_MAX));
     let (Some((parts, _)), Some(answer_id)) = (parts, message.text("id")) else { return Ok(None) };
@@ -285,10 +286,10 @@ fn answers(message: &Object<'_>) -> Result<Option<CallAnswers>, String> {
     Ok(Some(CallAnswers { answer_id: answer_id.into_owned(), said, known }))
 }
 
-/// Whether a result is read: an answer has no room for more.
+/// Tells whether a result is read. An answer has no room for more than its limit.
 ///
 /// # Errors
-/// In words, if it has no room for this one alone.
+/// In words, if this result alone is too large for an answer.
 pub(in crate::dialect) fn takes(room: &mut usize, raw: &str) -> Result<bool, String> {
     if raw.len() > ANSWER_BYTES_MAX {
         let bytes = raw.len();

@@ -1,5 +1,5 @@
-//! What a stock client says to an agent's calls. Such clients send it with the whole conversation, so the turn that
-//! is meant has to be found.
+//! The answers of stock clients to an agent's calls. Such a client sends its answers with the whole conversation, so
+//! the thread must find the turn that they belong to.
 
 use crate::protocol::{
     Block, CallAnswers, ClientFrame, CollectVec, Content, ErrorBody, ErrorCode, Millis, Post, Status,
@@ -11,7 +11,7 @@ use crate::thread::turn::Turn;
 use crate::thread::{Origin, Thread, TurnId, unreadable};
 
 impl Thread {
-    /// The turn that is not over and that these calls are of.
+    /// Finds the unfinished turn that made these calls.
     pub(super) fn answered_turn(
         &self,
         records: &dyn Records,
@@ -39,8 +39,8 @@ impl Thread {
         said.iter().any(|(name, _)| answer.is_some_and(|answer| answer.call_named(name).is_some()))
     }
 
-    /// Takes what is said to the calls that are open. The others were answered before, maybe by somebody else: the first
-    /// answer counts. Returns whether its sender may say it.
+    /// Takes the answers to calls that are open. The other calls were answered before, perhaps by another client, and
+    /// the first answer counts. Returns whether the sender has the right to answer.
     pub(super) fn say(
         &mut self,
         now: Millis,
@@ -73,7 +73,8 @@ impl Thread {
         true
     }
 
-    /// Results for calls that the last turn ended with: they are a message, whose answer goes on with that turn's.
+    /// Takes results for the calls with which the last turn ended. They become a message, and its answer continues
+    /// that turn's answer.
     pub(super) fn answer_last(
         &mut self,
         now: Millis,
@@ -95,10 +96,10 @@ impl Thread {
         self.follow_post(now, records, origin, post, held);
     }
 
-    /// Returns the questions of the last turn's message, and a question of the results that are given to its
-    /// calls, if the turn is complete and shown under this id. One of the results must be for a call that the
-    /// turn ended with. Its client then knows all of the turn, and shows all the results that it gives, so
-    /// those for earlier calls without a result are taken as well.
+    /// Finds the open calls of the last turn, if that turn is complete, is shown under this id and ended with calls
+    /// that have no result. Returns the questions of its message, and a new message made of the given results. A client
+    /// that answers one of the last calls was told the whole turn. Its results for earlier calls that have none are taken
+    /// too, because it shows them.
     fn last_open(
         &self,
         records: &dyn Records,
@@ -110,7 +111,7 @@ impl Thread {
             answer_id.is_empty() || chain.first().is_some_and(|head| head.answer_id(self.epoch) == answer_id);
         let is_complete = |end: &Record| matches!(&end.kind, RecordKind::Answer { status, .. } if *status == Status::Complete);
         let Some(end) = records.end(last)?.filter(|end| is_it && is_complete(end)) else {
-            // It may have been answered so before: then the last turn is that answer's own.
+            // The calls may have been answered before. The last turn is then that answer's own.
             return Ok(None);
         };
         let (open, settled) = (unanswered(&end.content), Self::settled(records, last, &end)?);
@@ -121,7 +122,7 @@ impl Thread {
         });
         let results = said.into_iter().filter_map(|(id, said)| match said {
             ToolSaid::Output(block) if open.contains(&id) => Some(*block),
-            // A decision comes too late: whoever was asked has decided.
+            // A decision comes too late, because the call was decided before.
             _ => None,
         });
         let request_id = ["t-", &end.message_id].concat();
@@ -130,8 +131,8 @@ impl Thread {
         Ok(knows_end.then_some((chain, post)))
     }
 
-    /// How many calls of a turn that is over came before it last went on from a wait. Then people had answered those that
-    /// wait for people, and the agent has gone on without results of the others.
+    /// Counts the calls of a finished turn that came before it last continued after a wait. People had answered those
+    /// that wait for people, and the agent continued without results for the others.
     fn settled(records: &dyn Records, turn: TurnId, end: &Record) -> Result<usize, StoreError> {
         let Some(waited) = records.rounds(turn, u64::MAX >> 1)?.into_iter().next() else { return Ok(0) };
         let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { return Ok(0) };

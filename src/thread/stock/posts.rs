@@ -1,5 +1,5 @@
-//! What a stock client sends to be answered. It names messages by ids of its own, so this finds the turn that is
-//! meant.
+//! The messages that stock clients send. They name messages by ids of their own, so this module finds the turn that
+//! such an id stands for.
 
 use crate::protocol::limits::{PAYLOAD_BYTES_MAX, SNAPSHOT_MESSAGES_MAX};
 use crate::protocol::{ClientFrame, Millis, Post, ServerFrame, Since};
@@ -8,7 +8,7 @@ use crate::thread::turns::Sent;
 use crate::thread::{Audience, Origin, Output, Thread, unreadable};
 
 impl Thread {
-    /// A message that is known under another name is to be answered again.
+    /// Handles a request to answer a message again that the thread knows under another name.
     pub(super) fn take_run(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>, post: Post) {
         let known = records.request(&post.request_id).and_then(|own| match (own, &post.client_id) {
             (None, Some(id)) => self.message_with(records, id),
@@ -38,8 +38,8 @@ impl Thread {
         Ok(page.records.iter().find(is_it).map(|record| record.request_id.clone()))
     }
 
-    /// The version of a message that is on the current path, or else its first, and a `requestId` for one more. `None` if
-    /// the thread does not know the message.
+    /// Finds the version of a message that is on the current path, or else its first version, and chooses a
+    /// `requestId` for one more. Returns `None` if the thread does not know the message.
     pub(super) fn versions_of(
         &self,
         records: &dyn Records,
@@ -58,7 +58,7 @@ impl Thread {
             name = [first, ".", &number.to_string()].concat();
         }
         if number == 1 {
-            // A client of the contract sent it.
+            // A client of the native dialect sent it.
             let turn = self.turn_with(records, message_id)?;
             let known = turn.map(|(turn, _)| records.these(&[turn])).transpose()?;
             current = known.and_then(|mut known| known.pop()).map(|known| known.request_id);
@@ -79,7 +79,7 @@ impl Thread {
         self.take_post(now, records, origin, post, held);
     }
 
-    /// Takes a message. Of the turns that it goes on with as one message, its client holds everything.
+    /// Takes a message. The client already holds everything of the turns that form one message with it.
     pub(super) fn take_post(
         &mut self,
         now: Millis,

@@ -1,4 +1,4 @@
-//! A turn as it is shown to a stock client that asks for one: from its beginning, or from what the client holds.
+//! Shows a stock client the turn that it asks for, from the turn's beginning or from the place that the client holds.
 
 use crate::protocol::limits::STOCK_REQUESTS_MAX;
 use crate::protocol::{
@@ -12,30 +12,30 @@ use crate::thread::store::{Record, RecordKind, Records, StoreError, answer_id};
 use crate::thread::turn::{Turn, TurnState};
 use crate::thread::{Audience, Origin, Output, PeerId, Thread, TurnId, unreadable};
 
-/// The turn that somebody asks for, and how much of it the client holds.
+/// The turn that a client asks for, and how much of it the client holds.
 pub(super) struct Shown {
-    /// The message that it is shown as begins with the turn of the first.
+    /// The message that shows this turn begins with the turn of the first of these records.
     pub(super) chain: Vec<Record>,
     /// `None` if the client is to be sent the whole message.
     pub(super) held: Option<Held>,
 }
 
-/// What a client holds of a message.
+/// The part of a message that a client holds.
 pub(in crate::thread) struct Held {
-    /// Which of its turns was told last: those before it were told whole.
+    /// The number of the message's turn that was told last. The turns before it were told completely.
     nth: usize,
-    /// How much of that one.
+    /// How much of that turn the client holds.
     answer: Answer,
     since: Since,
 }
 
-/// The part of a turn's answer that stock clients were sent.
+/// The part of a turn's answer that was sent to stock clients.
 fn sent(turn: &Turn) -> Option<Answer> {
     turn.running().map(Running::shown).or_else(|| log::sent(turn))
 }
 
 impl Thread {
-    /// Shows a run, from its beginning or from a place in it.
+    /// Shows a run, from its beginning or from a place within it.
     pub(super) fn show_run(
         &mut self,
         now: Millis,
@@ -50,7 +50,7 @@ impl Thread {
         }
         let renamed = self.runs.iter().rev().find(|(name, _)| name == run).map(|(_, turn)| turn.as_str());
         let known = if self.session.is_some() { records.request(renamed.unwrap_or(run)) } else { Ok(None) };
-        // An answer that nobody asked for is shown once it has its place.
+        // An answer that nobody asked for is shown once it has its place in the log.
         let waits = |known: &Record| self.turns.get(&known.turn).is_some_and(|turn| turn.is_appended);
         let known = known.map(|known| known.filter(|known| !waits(known)));
         let found = known.and_then(|known| known.map(|known| Self::chain(records, known.turn)).transpose());
@@ -68,7 +68,7 @@ impl Thread {
             let (held, answer) = (Progress { turn, ..held }, answer(turn)?.unwrap_or_default());
             let is_there = answer.rest(held).is_some();
             let (open, held) = (held.open, answer.at(held));
-            // Of a thought that was dropped, nothing tells how much of its beginning the client was told.
+            // The thread does not know how much of a dropped thought's beginning the client was told.
             let is_there = is_there && (open != Some(0) || held.open().is_some());
             Ok(is_there.then_some(Shown { chain, held: Some(Held { nth, answer: held, since }) }))
         });
@@ -83,7 +83,7 @@ impl Thread {
         }
     }
 
-    /// Shows a turn that waits, or goes on, to a client that knows these calls of it.
+    /// Shows a turn that waits or continues to a client that knows these calls of it.
     pub(super) fn show_rest(
         &mut self,
         records: &dyn Records,
@@ -92,7 +92,7 @@ impl Thread {
         known: &[String],
     ) {
         let shown = Self::told_with(records, turn, known).and_then(|held| {
-            // A turn that has not waited is being sent already, as far as it has come.
+            // A turn that has not waited is already being sent, up to the newest piece.
             let answer = held.or_else(|| self.turns.get(&turn).and_then(sent)).unwrap_or_default();
             let chain = Self::chain(records, turn)?;
             let nth = chain.len().saturating_sub(1);
@@ -104,8 +104,8 @@ impl Thread {
         }
     }
 
-    /// What a client was told of a turn when it last was told to wait: it knows calls that were open then. `None` if the
-    /// turn has not waited.
+    /// Returns how much of a turn a client was told when the turn last waited while these calls, which the client
+    /// knows, were open. `None` if the turn has not waited.
     fn told_with(
         records: &dyn Records,
         turn: TurnId,
@@ -127,7 +127,7 @@ impl Thread {
         Ok(last)
     }
 
-    /// Shows the turn that runs, else one that waits, else one that is to run, else the last.
+    /// Shows the running turn, or else one that waits, or else one that is queued, or else the last one.
     pub(super) fn show_last(&mut self, now: Millis, records: &dyn Records, origin: Origin<'_>) {
         let sync = ClientFrame::SessionSync { cursor: None };
         if !self.admits(now, origin, &sync) || self.refuses_read(now, origin) {
@@ -138,7 +138,7 @@ impl Thread {
             TurnState::Waiting(_) => 1,
             TurnState::Queued => 2,
         };
-        // An answer that nobody asked for is shown once it has its place.
+        // An answer that nobody asked for is shown once it has its place in the log.
         let ranked = self.turns.iter().filter(|(_, turn)| !turn.is_appended);
         let ranked = ranked.map(|(id, turn)| (rank(turn), *id));
         let open = ranked.min().map(|(_, id)| id);
@@ -174,7 +174,7 @@ impl Thread {
         self.show_from(records, origin.peer, frames, begun, held, end.as_ref());
     }
 
-    /// What comes before the last turn of a message, for who holds so much of an earlier one.
+    /// The frames that come before the last turn of a message, for a client that holds this much of an earlier turn.
     fn frames_behind(
         &mut self,
         records: &dyn Records,
@@ -202,7 +202,7 @@ impl Thread {
         Ok(all.frames)
     }
 
-    /// A peer is sent this turn. From now on the turn is known by the name of the peer's run, too.
+    /// Lets a peer follow this turn. From now on the turn is also known by the name of the peer's run.
     pub(super) fn follow_turn(&mut self, peer: &PeerId, request_id: String) {
         if let Some(peer) = self.peers.get_mut(peer) {
             if let Some(run) = peer.run.as_ref().filter(|run| **run != request_id) {
@@ -216,7 +216,7 @@ impl Thread {
         self.attach(peer.clone());
     }
 
-    /// Shows what there is of a turn, behind `frames`, to a client that holds so much of it.
+    /// Shows a turn so far, after `frames`, to a client that already holds this much of it.
     pub(in crate::thread) fn show_from(
         &mut self,
         records: &dyn Records,
@@ -255,7 +255,7 @@ impl Thread {
         if let Some(end) = end
             && shown.record(end, &|cursor| end.frame(epoch, cursor)).is_none()
         {
-            // It may hold more than a crash has left.
+            // The client may hold more than was left after a crash.
             let _ = shown.answer(id, &begun.request_id, &end.answer());
             shown.frames.extend(end.frame(epoch, self.head()));
         }
@@ -265,7 +265,7 @@ impl Thread {
         }
     }
 
-    /// What is told of turns that are over, under the name of the one that goes on with them.
+    /// The frames of finished turns, under the name of the turn that continues them.
     pub(super) fn frames_of(
         &self,
         records: &dyn Records,
@@ -283,7 +283,7 @@ impl Thread {
         Ok(all.frames)
     }
 
-    /// How a turn begins, for who follows it.
+    /// The frame with which a turn begins, for its followers.
     pub(in crate::thread) fn begun_frame(
         &self,
         records: &dyn Records,
@@ -295,7 +295,8 @@ impl Thread {
             .or_else(|| begun.branch_frame(self.epoch, cursor, Vec::new()))
     }
 
-    /// An answer that no turn asked for, without its end. It is shown like one that is made again.
+    /// The frames of an answer that no message asked for, without its end. It is shown like an answer that is made
+    /// again.
     fn appended_frames(&self, begun: &Record, end: Option<&Record>) -> Vec<ServerFrame> {
         let (true, Some(end)) = (matches!(begun.kind, RecordKind::Append { .. }), end) else {
             return Vec::new();
@@ -312,7 +313,7 @@ impl Thread {
         all.frames
     }
 
-    /// The questions of the turns that are shown as one message with this one: results of calls go on with the answer
+    /// The questions of the turns that are shown as one message with this one: results of calls continue the answer
     /// before them.
     pub(super) fn chain(records: &dyn Records, turn: TurnId) -> Result<Vec<Record>, StoreError> {
         let mut chain = Vec::new();
@@ -334,7 +335,7 @@ impl Thread {
         Ok(chain)
     }
 
-    /// Messages, oldest first, of which these are the records, newest first; and what turns have said that wait.
+    /// Turns records, newest first, into messages, oldest first, and adds what waiting turns have said so far.
     #[must_use]
     pub fn with_waiting(&self, records: &[Record]) -> Vec<Message> {
         let mut messages = Vec::new();

@@ -5,8 +5,11 @@ import { type Bobbin, CRASH_PATH, type Entry } from "../harness.ts";
 const PROBE_PATH = "/__probe";
 
 export type Fault = {
-  /** A call to the platform. `exec` is SQL outside a transaction, `transaction` a whole one, `d1` a batch for D1. */
-  on: "waitUntil" | "exec" | "transaction" | "setAlarm" | "d1";
+  /**
+   * A call to the platform. `exec` is SQL outside a transaction, `transaction` a whole one, `d1` a batch for D1.
+   * `setTimeout` belongs to no object: the next call of any of them fails.
+   */
+  on: "waitUntil" | "exec" | "transaction" | "setAlarm" | "setTimeout" | "d1";
   /** `before` the call did anything, `after` it did all of it, or without ever answering. Only D1 can hang. */
   when: "before" | "after" | "hang";
   /** How many calls fail; afterwards all calls succeed. */
@@ -75,6 +78,12 @@ export const probeEntry: Entry = {
       const result = call(...args);
       if (when === "after") throw new Error("injected after");
       return result;
+    };
+
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = (...args) => {
+      if ([...threads.keys()].some((id) => fault(id, "setTimeout"))) throw new Error("injected before");
+      return setTimeout(...args);
     };
 
     const failingLater = (id, on, call) => async (...args) => {

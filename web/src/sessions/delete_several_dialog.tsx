@@ -6,7 +6,7 @@ import { Dialog } from "../ui/dialog.tsx";
 
 type Props = { ids: readonly string[]; onDelete: (sessionId: string) => Promise<void>; onClose: (isDone: boolean) => void };
 
-/** One after the other: where one cannot be deleted, those before it are gone, and the others stay. */
+/** Deletes sessions one after the other. If one cannot be deleted, those before it are gone and the others stay. */
 export function DeleteSeveralDialog({ ids, onDelete, onClose }: Props) {
   const [state, setState] = useState<{ isDeleting: boolean; error: string | null }>({ isDeleting: false, error: null });
 

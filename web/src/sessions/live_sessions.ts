@@ -6,12 +6,12 @@ import { setDraft } from "../drafts.ts";
 import { setAttachments } from "../files/attachments.ts";
 import { listenToOthers, tellOthers } from "../others.ts";
 
-/** What other devices do is seen after so long; what this browser does, at once. */
+/** The time after which changes from other devices are seen. Changes from this browser are seen at once. */
 const REFRESH_MS = 30_000;
 
 const RECENT = { ...server, order: "recent" } as const;
 
-/** The list of sessions, kept true by open threads, by other tabs, and by asking again now and then. */
+/** The list of sessions. Open threads, other tabs and a request now and then keep it up to date. */
 export function useLiveSessions() {
   const list = useSessions(RECENT);
   const { put, refresh, remove: removeThere, rename: renameThere } = list;

@@ -1,4 +1,4 @@
-// What a person has not seen yet of each session, as far as this browser knows.
+// Marks the sessions that have something unseen, as far as this browser knows.
 import type { ListedSession } from "bobbin-client";
 import { subject } from "../credential.ts";
 import { local } from "../storage.ts";
@@ -6,12 +6,12 @@ import { createStore } from "../store.ts";
 
 export type Mark = "running" | "waiting" | "finished" | "unread";
 
-/** So many sessions are remembered; what is older counts as seen. */
+/** The number of sessions that are remembered. Older ones count as seen. */
 const SEEN_MAX = 500;
 
 type Seen = { readonly since: number; readonly at: Readonly<Record<string, number>> };
 
-/** Changes whenever a mark may. */
+/** Changes whenever a mark may have changed. */
 export const marks = createStore(0);
 /** Sessions that were running when this page last heard of them. */
 const ran = new Set<string>();
@@ -23,15 +23,15 @@ function read(): Seen {
     const seen = JSON.parse(local.get(keyOf()) ?? "null") as Seen | null;
     if (seen) return seen;
   } catch {
-    // As if nothing had been kept.
+    // Treated as if nothing had been stored.
   }
-  // What was said before this browser came has not to be read here.
+  // Messages from before this browser's first visit count as seen.
   const fresh = { since: Date.now(), at: {} };
   local.set(keyOf(), JSON.stringify(fresh));
   return fresh;
 }
 
-/** A person has the session before their eyes. */
+/** Marks the session as seen, because it is on the screen. */
 export function see(sessionId: string, at: number): void {
   const seen = read();
   ran.delete(sessionId);
@@ -41,7 +41,7 @@ export function see(sessionId: string, at: number): void {
   marks.set(marks.get() + 1);
 }
 
-/** Of many sessions at once, since what was seen is read once for all. */
+/** Takes many sessions at once, so that the storage is read only once. */
 export function marksOf(sessions: readonly ListedSession[], current: string): ReadonlyMap<string, Mark> {
   const seen = read();
   const found = new Map<string, Mark>();

@@ -17,10 +17,10 @@ const MINUTE_MS = 60_000;
 type Props = {
   sessions: readonly ListedSession[];
   current: string;
-  /** What was searched for: a hit opens at its place. */
+  /** The words that were searched for. A hit opens at the message that has them. */
   query: string;
   onOpen: () => void;
-  /** The sessions that are chosen, while some are to be deleted. */
+  /** The selected sessions, while the user selects sessions to delete. */
   chosen: ReadonlySet<string> | null;
   onChoose: (sessionId: string) => void;
   onRename: (sessionId: string, title: string | null) => Promise<void>;

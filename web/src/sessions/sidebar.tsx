@@ -68,7 +68,7 @@ export function Sidebar({ list, current, onDone }: Props) {
 
 type ChoosingProps = { list: LiveSessions; current: string; chosen: ReadonlySet<string> | null; onChosen: (chosen: ReadonlySet<string> | null) => void };
 
-/** Chooses sessions to be deleted together. */
+/** Starts the selection of sessions that are deleted together. */
 function Choosing({ list, current, chosen, onChosen }: ChoosingProps) {
   const [isAsked, setAsked] = useState(false);
   if (!chosen) {

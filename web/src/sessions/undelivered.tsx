@@ -1,4 +1,4 @@
-// Messages of sessions that were left before the server had them.
+// Delivers messages of sessions that the user left before the server had the messages.
 import { type Session, undelivered } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { type MouseEvent, useEffect, useState } from "react";
@@ -12,14 +12,14 @@ import { t } from "../language.ts";
 import { openSession, pathOf } from "../router.ts";
 import { outboxStorage } from "../storage.ts";
 
-/** How often the storage is looked at: another tab, or this one, may have left something there. */
+/** The time between two looks at the storage, where this tab or another one may have left messages. */
 const LOOK_MS = 2000;
-/** So many sessions are served at once. */
+/** The number of sessions that are delivered at once. */
 const SESSIONS_MAX = 4;
 
 type Props = { current: string; onSession: (session: Session) => void; onOpen: () => void };
 
-/** Shows what other sessions than the open one still owe the server, and delivers it. */
+/** Shows and delivers the unsent messages of the sessions that are not open. */
 export function Undelivered({ current, onSession, onOpen }: Props) {
   const [waiting, setWaiting] = useState<readonly string[]>([]);
   const [withFiles, setWithFiles] = useState<readonly string[]>([]);
@@ -52,7 +52,7 @@ export function Undelivered({ current, onSession, onOpen }: Props) {
   );
 }
 
-/** Its thread is open only until it owes nothing any more. */
+/** Keeps the session's thread open until all its messages are delivered. */
 function Row({ sessionId, onSession, onOpen }: Omit<Props, "current"> & { sessionId: string }) {
   const thread = useOwnThread(sessionId);
   const content = useThreadState(thread, ({ turns }) => turns.find(({ state }) => state === "sending")?.content);

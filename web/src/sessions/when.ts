@@ -5,7 +5,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const WEEK = 7 * DAY;
 
-/** A time in the past, short. */
+/** Formats a time in the past, in short form. */
 export function when(at: number, now: number): string {
   const ago = now - at;
   if (ago < MINUTE) return t.now;
@@ -16,7 +16,7 @@ export function when(at: number, now: number): string {
 
 let made: readonly [Intl.DateTimeFormat, Intl.DateTimeFormat, Intl.DateTimeFormat] | undefined;
 
-/** Made once the language is known. */
+/** Created only once the language is known. */
 const formats = () =>
   (made ??= [
     new Intl.DateTimeFormat(locale, { weekday: "short" }),
