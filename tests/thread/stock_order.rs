@@ -5,12 +5,12 @@ use bobbin::agent::AgentEvent;
 use bobbin::dialect::Dialect;
 use bobbin::protocol::{Block, Read, StockRequest, TurnWanted};
 use bobbin::thread::PeerId;
-use bobbin::thread::store::Records;
+use bobbin::thread::store::{Record, RecordKind, Records};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, finished, said, thread, thread_of};
 use crate::stock::{ask_run, call, follow, give, resume, run, send, socket, told, wants};
-use crate::support::Run;
+use crate::support::{Run, Spoilt};
 
 /// Cuts a client off after each event of a run in turn, and returns the runs that it then reads.
 fn run_from_each_place(h: &mut Harness, run: &str, first: &PeerId) -> Vec<Run> {
@@ -273,4 +273,21 @@ fn a_client_that_answers_the_last_calls_of_a_turn_may_also_answer_earlier_ones_w
         other => panic!("{other:?}"),
     });
     assert_eq!(given.collect::<Vec<_>>(), ["c0", "c2"]);
+}
+
+#[test]
+fn a_client_that_answers_a_wait_whose_record_cannot_be_read_is_refused_and_loses_nothing() {
+    let mut h = thread();
+    ask_run(&mut h, "first", "run1", "m1");
+    h.agent("run1", vec![call("c1"), finished()]);
+    follow(&mut h, Dialect::AgUiEvents, "second", run_behind("run2", &[(&["c1"], &["c1"])]));
+    let is_wait = |record: &&Record| matches!(record.kind, RecordKind::Waiting { .. });
+    let seq = h.host.store.records.values().find(is_wait).unwrap().seq;
+    h.agent("run1", vec![said("one"), call("c2"), finished()]);
+    h.host.store.spoilt.push(Spoilt::Record { seq, column: "content" });
+    // It was told nothing of what followed the first wait.
+    let late = run_behind("late", &[(&["c1"], &["c1"])]);
+    let identity = bobbin::protocol::Identity::anyone();
+    let outcome = h.host.follow(Dialect::AgUiEvents, &"late".into(), identity, late);
+    assert!(matches!(outcome, Some(Err(_))), "{outcome:?}");
 }

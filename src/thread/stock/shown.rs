@@ -114,7 +114,10 @@ impl Thread {
         let (mut until, mut last) = (u64::MAX >> 1, None);
         while let Some(waited) = records.rounds(turn, until)?.into_iter().next() {
             until = waited.seq.saturating_sub(1);
-            let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else { continue };
+            let RecordKind::Waiting { round: Some(round), .. } = &waited.kind else {
+                // The client may have been told this wait, and then lacks everything after it.
+                return Err(StoreError("the record of a wait cannot be read".into()));
+            };
             let told = Answer::from_content(&waited.content, round.events.as_ref());
             let open = told.open_calls(&round.client_calls);
             let is_open =
