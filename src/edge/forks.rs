@@ -37,36 +37,31 @@ pub async fn fork(asked: &Asked<'_>, from: &str) -> Answer {
         Some(claims) => auth::admit_as(request, env, Some(&to), false, claims)?,
     };
     let named = [r#"{"from":"#, &to_json(&from), r#","messageId":"#, &to_json(&message_id)].concat();
-    let (mut before, mut extent, mut page) = (Json::Null, Json::Null, String::new());
+    let mut page = String::new();
     loop {
         let given_to = [named.as_str(), &page, "}"].concat();
         let taken = match answered(ask(env, &beginner, (&to, "in"), &given_to, given)?).await? {
             Ok(taken) => taken,
             Err(refused) => return Ok(refused),
         };
-        let (Some(here), Some(lowest)) = (taken.get("extent"), taken.get("before")) else {
+        let (Some(extent), Some(before)) = (taken.get("extent"), taken.get("before")) else {
             return Ok(json_response(201, &format!(r#"{{"id":"{to}"}}"#))?);
         };
-        // It was begun before, or is being made twice at once: it goes on from what is there.
-        if page.is_empty() || *here != extent {
-            (extent, before) = (here.clone(), lowest.clone());
-        }
+        // The fork may have been begun before, or several requests make it at once. So each page goes on from what is there.
         let wanted = format!(
             r#"{{"messageId":{},"extent":{},"before":{},"to":"{to}"}}"#,
             to_json(&message_id),
-            to_json(&extent),
-            to_json(&before)
+            to_json(extent),
+            to_json(before)
         );
         let copied = match answered(ask(env, caller, (from, "out"), &wanted, given)?).await? {
             Ok(copied) => copied,
             Err(refused) => return Ok(refused),
         };
-        extent = copied.get("extent").cloned().unwrap_or(Json::Null);
-        before = copied.get("before").cloned().unwrap_or(Json::Null);
         // The fields of an object, without its braces.
         let copied = to_json(&copied);
         let fields = copied.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        page = [",", fields.unwrap_or_default()].concat();
+        page = [r#","until":"#, &to_json(before), ",", fields.unwrap_or_default()].concat();
     }
 }
 

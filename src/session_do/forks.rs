@@ -93,7 +93,10 @@ fn keep(shell: &Shell, origin: &ForkOrigin, body: &Json) -> Answer {
         body.get("extent").and_then(ForkExtent::read).ok_or_else(|| bad_request("extent is missing"))?;
     let fork = ForkUnderway { of: origin.clone(), extent, since: now() };
     let is_first = body.get("first").and_then(bool::read).unwrap_or_default();
-    let taking = fork.taking(shell.store().fork().map_err(unstored)?.as_ref(), is_first);
+    let until = body.get("until").and_then(Json::as_u64);
+    let before = shell.store().fork().map_err(unstored)?;
+    let lowest = if before.is_some() { shell.store().lowest_of_fork().map_err(unstored)? } else { None };
+    let taking = fork.taking(before.as_ref().zip(lowest), is_first, until);
     match taking {
         Taking::Joins | Taking::Begins => {}
         Taking::Yields => return here(shell, origin),

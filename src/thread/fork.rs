@@ -65,7 +65,8 @@ pub enum Taking {
     Joins,
     /// It is the fork's first page and replaces the pages of any other fork.
     Begins,
-    /// It is dropped: another request for the same fork was first, and the fork goes on from its pages.
+    /// It is dropped: another request for the same fork was first, or pages between this one and those that are here
+    /// were dropped. The fork goes on from the pages that are here.
     Yields,
     /// It is refused: another fork has replaced this one's earlier pages.
     Misses,
@@ -78,11 +79,16 @@ impl Underway {
         self.of == *origin && now < self.since.saturating_add(FORK_MS)
     }
 
-    /// Returns what happens to a page of this fork, given the incomplete fork that is here.
+    /// Returns what happens to a page of this fork, which ends before `until`, given the incomplete fork that is here
+    /// and the lowest sequence number of its pages.
     #[must_use]
-    pub fn taking(&self, here: Option<&Underway>, is_first: bool) -> Taking {
-        match here.filter(|here| here.is_of(&self.of, self.since)) {
-            Some(here) if here.extent == self.extent => Taking::Joins,
+    pub fn taking(&self, here: Option<(&Underway, u64)>, is_first: bool, until: Option<u64>) -> Taking {
+        match here.filter(|(here, _)| here.is_of(&self.of, self.since)) {
+            Some((here, lowest))
+                if here.extent == self.extent && until.is_none_or(|until| until >= lowest) =>
+            {
+                Taking::Joins
+            }
             Some(_) => Taking::Yields,
             None if is_first => Taking::Begins,
             None => Taking::Misses,

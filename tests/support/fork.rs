@@ -20,6 +20,8 @@ use super::world::World;
 pub struct Page {
     pub copied: Copied,
     pub is_first: bool,
+    /// The sequence number before which the page ends.
+    until: Option<u64>,
     title: Option<String>,
 }
 
@@ -101,7 +103,6 @@ impl Copying {
             Some(Err(hop)) => return hop,
             None => return Hop::Failed,
         };
-        (self.extent, self.before) = (Some(page.copied.extent.clone()), page.copied.before);
         (self.page, self.is_asked) = (Some(page), false);
         Hop::On
     }
@@ -121,16 +122,12 @@ impl Copying {
             }
         }
         let (page, coming) = (self.page.take(), std::mem::take(&mut self.coming));
-        let has_page = page.is_some();
-        let here = match to.fork(&self.by.1, &origin, page, (coming, &from.bucket)) {
+        (self.extent, self.before) = match to.fork(&self.by.1, &origin, page, (coming, &from.bucket)) {
             Some(Ok(Some(here))) => here,
             Some(Ok(None)) => return Hop::Done,
             Some(Err(hop)) => return hop,
             None => return Hop::Failed,
         };
-        if !has_page || here.0 != self.extent {
-            (self.extent, self.before) = here;
-        }
         self.is_asked = true;
         Hop::On
     }
@@ -204,7 +201,7 @@ fn page_of(pump: &mut Pump<World>, by: &Identity, wanted: &Wanted) -> Result<Pag
     let title = thread.session().and_then(|session| session.title.clone());
     let thread = pump.awake().expect("it is awake");
     let copied = thread.copied(&pump.platform().store, wanted).map_err(Undone::Refused)?;
-    Ok(Page { copied, is_first: wanted.before.is_none(), title })
+    Ok(Page { copied, is_first: wanted.before.is_none(), until: wanted.before, title })
 }
 
 fn known(pump: &Pump<World>, origin: &ForkOrigin) -> Result<Option<Here>, Hop> {
@@ -248,7 +245,9 @@ fn take(
     }
     let since = pump.platform().now;
     let fork = ForkUnderway { of: origin.clone(), extent: page.copied.extent.clone(), since };
-    let taking = fork.taking(pump.platform().store.fork.as_ref().map(|(fork, _)| fork), page.is_first);
+    let here_now = pump.platform().store.fork.as_ref();
+    let here_now = here_now.and_then(|(fork, pages)| Some((fork, *pages.keys().next()?)));
+    let taking = fork.taking(here_now, page.is_first, page.until);
     match taking {
         Taking::Joins | Taking::Begins => {}
         Taking::Yields => return Ok(Some(here(pump, origin))),

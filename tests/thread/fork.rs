@@ -191,6 +191,30 @@ fn of_two_forks_of_one_id_that_are_made_at_once_neither_takes_pages_of_the_other
     assert_eq!(said(&mut Harness::of(to)).len(), 2);
 }
 
+#[test]
+fn a_page_that_arrives_after_the_pages_before_it_were_dropped_does_not_complete_the_fork() {
+    let mut h = thread();
+    h.greet("ann");
+    h.talk("ann", "r1", "one", "first");
+    let (_, a2) = h.talk("ann", "r2", "two", "second");
+    h.talk("ann", "r3", "three", "third");
+    let before = said(&mut h);
+    let mut to = Host::of("s2", h.host.config, 9, None);
+    let mut late = copying();
+    let mut hops = |copying: &mut Copying, h: &mut Harness, count: usize| {
+        for _ in 0..count {
+            assert_eq!(hop(copying, h, &mut to), Hop::On);
+        }
+    };
+    // Its last page is on its way as another fork begins, and then this one anew.
+    hops(&mut late, &mut h, 6);
+    hops(&mut Copying::new(Some(a2), (Identity::anyone(), Identity::anyone())), &mut h, 3);
+    hops(&mut copying(), &mut h, 3);
+    hops(&mut late, &mut h, 1);
+    assert_eq!(finish(&mut late, &mut h, &mut to), Hop::Done);
+    assert_eq!(said(&mut Harness::of(to)), before);
+}
+
 impl Harness {
     fn finish_with(&mut self, request_id: &str, text: &str) {
         self.agent(request_id, vec![crate::harness::said(text), crate::harness::finished()]);
