@@ -291,3 +291,25 @@ fn a_client_that_answers_a_wait_whose_record_cannot_be_read_is_refused_and_loses
     let outcome = h.host.follow(Dialect::AgUiEvents, &"late".into(), identity, late);
     assert!(matches!(outcome, Some(Err(_))), "{outcome:?}");
 }
+
+#[test]
+fn data_that_is_replaced_within_a_text_leaves_the_text_whole_for_clients_that_come_before_and_after() {
+    let data = |n: u64| {
+        let data = json!({ "type": "data", "name": "d", "id": "b", "data": n });
+        AgentEvent::Block(Block::parse(&data.to_string()).unwrap())
+    };
+    let mut h = thread();
+    let (ui, late) = (socket(&mut h, "ui"), socket(&mut h, "late"));
+    send(&mut h, &ui, "R1", "m1", "hello");
+    let run_peer = follow(&mut h, Dialect::AgUiEvents, "run", wants(TurnWanted::Turn("u-m1".into(), None)));
+    h.agent("u-m1", vec![data(1), said("one "), data(2)]);
+    resume(&mut h, &late, "R2");
+    follow(&mut h, Dialect::AgUiEvents, "late-run", wants(TurnWanted::Turn("u-m1".into(), None)));
+    h.agent("u-m1", vec![said("two"), finished()]);
+    for (socket, request) in [(&ui, "R1"), (&late, "R2")] {
+        assert_eq!(told(&h, socket).0[request].text, "one two");
+    }
+    for peer in [run_peer, "late-run".into()] {
+        assert_eq!(run(&h, &peer).text, "one two");
+    }
+}

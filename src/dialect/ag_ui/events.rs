@@ -322,7 +322,10 @@ impl Events {
                 self.event("TOOL_CALL_RESULT", "toolCallId", tool_use_id, &more);
             }
             Block::Data { name, data, .. } => {
-                self.close();
+                // Replaced data changes an earlier place, so the text goes on. Who is shown the turn again sees no break.
+                if is_new || !matches!(self.open, Some(Open::Text)) {
+                    self.close();
+                }
                 self.custom(name, data, true);
             }
             other => {

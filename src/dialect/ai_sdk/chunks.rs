@@ -288,7 +288,10 @@ impl Chunks {
                 self.is_answered = true;
             }
             other => {
-                self.step();
+                // A replaced block changes an earlier place, so the text goes on. Who is shown the turn again sees no break.
+                if is_new || !matches!(self.open, Some(Open::Text)) {
+                    self.step();
+                }
                 let block = prepared(other);
                 self.push(&made(template(text(&block, "type")), &block));
             }
