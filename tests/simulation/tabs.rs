@@ -164,8 +164,7 @@ impl World {
             return Ok(());
         }
         let id = id % self.tabs.len();
-        self.allowances.is_certain &= !self.is_limited;
-        match does {
+        let outcome = match does {
             TabDoes::Open { token_ms } => self.open_tab(id, token_ms),
             TabDoes::Cut => self.cut_tab(id, nth),
             TabDoes::Send => {
@@ -201,7 +200,10 @@ impl World {
             TabDoes::Abort => self.abort(id, nth),
             TabDoes::Stop => self.stop(id),
             TabDoes::Answer => self.answer_as_tab(id, nth),
-        }
+        };
+        // Only the object counts what a stock client's request takes, also of a thread that it wakes.
+        self.allowances.is_certain &= !self.is_limited;
+        outcome
     }
 
     fn open_tab(&mut self, id: usize, token_ms: Option<u64>) -> Check {
