@@ -1,10 +1,10 @@
 import type { Message, Thread } from "bobbin-client";
 import { memo, useContext } from "react";
 import { subject } from "../credential.ts";
+import { beginEdit, useEdited } from "../edits.ts";
 import { filesOf } from "../files/attachments.ts";
 import { FilePart } from "../files/lazy.tsx";
 import { t } from "../language.ts";
-import { useStore } from "../store.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
@@ -14,7 +14,7 @@ import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
 import { Actions } from "./near.tsx";
-import { MayWrite, VersionArrows, editing } from "./versions.tsx";
+import { MayWrite, VersionArrows } from "./versions.tsx";
 
 type Props = {
   thread: Thread;
@@ -33,7 +33,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
     focusMessage();
   }
   const mayWrite = useContext(MayWrite);
-  const isEdited = useStore(editing) === message?.id && message !== undefined;
+  const isEdited = useEdited(thread.sessionId) === message?.id && message !== undefined;
   if (content === undefined || content === null) return null;
   const text = textOf(content);
   return (
@@ -63,7 +63,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
           <Actions className="question-actions">
             {text !== "" && <CopyButton text={text} what={t.yourMessage} />}
             {message && mayWrite && isOwn(message) && (
-              <button type="button" className="quiet small" aria-label={t.editYours} onClick={() => editing.set(message.id)}>
+              <button type="button" className="quiet small" aria-label={t.editYours} onClick={() => beginEdit(thread.sessionId, message.id)}>
                 <Icon name="edit" />
                 {t.edit}
               </button>
