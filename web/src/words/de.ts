@@ -147,7 +147,7 @@ export const de: Words = {
   fork: "Von hier abzweigen",
   forked: "Das ist ein eigenes Gespräch, mit allem, was bis dahin gesagt wurde.",
   forking: "Zweigt ab …",
-  forkedBeside: "Die Abzweigung ist fertig. Sie steht in der Liste der Gespräche.",
+  forkedBeside: "Die Abzweigung ist fertig. Sie steht gleich in der Liste der Gespräche.",
   notForked: (why) => `Es ist kein Gespräch daraus geworden: ${why}`,
   goOn: "Weiter",
   pleaseGoOn: "Bitte mach weiter.",

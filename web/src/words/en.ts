@@ -153,7 +153,7 @@ export const en = {
   fork: "Fork from here",
   forked: "This is a session of your own, with all that was said up to there.",
   forking: "Forking…",
-  forkedBeside: "The fork is made. It is in the list of sessions.",
+  forkedBeside: "The fork is made. It appears in the list of sessions in a moment.",
   notForked: (why: string) => `No session was made of it: ${why}`,
   goOn: "Go on",
   pleaseGoOn: "Please go on.",
