@@ -1,12 +1,11 @@
 import type { Message, Thread } from "bobbin-client";
-import { Suspense, lazy, memo, useContext } from "react";
+import { type ReactNode, memo, useContext } from "react";
 import { subject } from "../credential.ts";
 import { beginEdit, useEdited } from "../edits.ts";
 import { filesOf } from "../files/attachments.ts";
 import { FilePart } from "../files/lazy.tsx";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { useParts } from "../parts.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
@@ -16,8 +15,6 @@ import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
 import { Actions } from "./near.tsx";
 import { MayWrite, VersionArrows } from "./versions.tsx";
-
-const Edit = lazy(async () => ({ default: (await untilLoaded(loadLater)).Edit }));
 
 type Props = {
   thread: Thread;
@@ -48,9 +45,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
     <article className="question" tabIndex={-1} data-message={message?.id}>
       <h2 className="visually-hidden">{t.you}</h2>
       {isEdited ? (
-        <Suspense fallback={said}>
-          <Edit thread={thread} message={message} />
-        </Suspense>
+        <Editing thread={thread} message={message} instead={said} />
       ) : (
         said
       )}
@@ -81,6 +76,11 @@ export const Question = memo(function Question({ thread, requestId, message, isR
     </article>
   );
 });
+
+function Editing({ thread, message, instead }: { thread: Thread; message: Message; instead: ReactNode }) {
+  const Edit = useParts()?.Edit;
+  return Edit ? <Edit thread={thread} message={message} /> : instead;
+}
 
 /** Without identities everybody counts as the same person. */
 export const isOwn = ({ author }: Message): boolean => author === undefined || author === subject();

@@ -1,12 +1,7 @@
-import { Suspense, lazy } from "react";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { useParts } from "../parts.ts";
 import type { RenameProps } from "./rename_field.tsx";
 
-const RenameField = lazy(async () => ({ default: (await untilLoaded(loadLater)).RenameField }));
-
-export const Rename = (props: RenameProps) => (
-  <Suspense>
-    <RenameField {...props} />
-  </Suspense>
-);
+export function Rename(props: RenameProps) {
+  const Field = useParts()?.RenameField;
+  return Field ? <Field {...props} /> : null;
+}
