@@ -9,6 +9,7 @@ import { loadLater } from "../later.ts";
 import { mayManage } from "../may.ts";
 import { wordsOf } from "../sentence.ts";
 import { Boundary, failed } from "../ui/boundary.tsx";
+import { untilLoaded } from "../until_loaded.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { Menu, type MenuItem } from "../ui/menu.tsx";
@@ -16,7 +17,7 @@ import { ConnectionDot } from "./connection.tsx";
 import { Rename } from "./rename.tsx";
 import type { DialogName } from "./session_dialog.tsx";
 
-const SessionDialog = lazy(async () => ({ default: (await loadLater()).SessionDialog }));
+const SessionDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).SessionDialog }));
 
 export const titleOf = (session: Session | null): string => session?.title || session?.firstMessagePreview || t.newSession;
 
