@@ -316,7 +316,6 @@ export const en = {
 
   // Files
   attachedFiles: "Attached files",
-  notAttached: "The file was not attached: a part of this page could not be loaded. Try again when there is a connection, or load the page again.",
   notAttachedAnyMore: (name: string) => `${name} is not attached any more.`,
   tryNameAgain: (name: string) => `Try ${name} again`,
   cancelFile: (name: string) => `Cancel ${name}`,
