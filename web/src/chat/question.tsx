@@ -1,12 +1,11 @@
 import type { Message, Thread } from "bobbin-client";
-import { Suspense, lazy, memo, useContext } from "react";
+import { Suspense, memo, useContext } from "react";
 import { subject } from "../credential.ts";
 import { beginEdit, useEdited } from "../edits.ts";
 import { filesOf } from "../files/attachments.ts";
 import { FilePart } from "../files/lazy.tsx";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { lazyPart } from "../later.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
@@ -17,7 +16,7 @@ import { useFrameTurn } from "./frame_turn.ts";
 import { Actions } from "./near.tsx";
 import { MayWrite, VersionArrows } from "./versions.tsx";
 
-const Edit = lazy(async () => ({ default: (await untilLoaded(loadLater)).Edit }));
+const Edit = lazyPart("Edit");
 
 type Props = {
   thread: Thread;

@@ -1,9 +1,8 @@
-import { Suspense, lazy } from "react";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { Suspense } from "react";
+import { lazyPart } from "../later.ts";
 import type { RenameProps } from "./rename_field.tsx";
 
-const RenameField = lazy(async () => ({ default: (await untilLoaded(loadLater)).RenameField }));
+const RenameField = lazyPart("RenameField");
 
 export const Rename = (props: RenameProps) => (
   <Suspense>

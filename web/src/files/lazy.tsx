@@ -1,15 +1,15 @@
 // Lazy access to the code that only files need.
 import type { FileBlock, Thread } from "bobbin-client";
-import { Suspense, lazy } from "react";
+import { Suspense } from "react";
 import { settleDraft } from "../drafts.ts";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
+import { lazyPart, loadLater } from "../later.ts";
 import { Contained } from "../ui/boundary.tsx";
 import { untilLoaded } from "../until_loaded.ts";
 import { addFiles, nameOfFile, useAttachments } from "./attachments.ts";
 
-const List = lazy(async () => ({ default: (await untilLoaded(loadLater)).AttachmentList }));
-const View = lazy(async () => ({ default: (await untilLoaded(loadLater)).FileView }));
+const List = lazyPart("AttachmentList");
+const View = lazyPart("FileView");
 
 /** Attaches files to the message that is being written, which from now on waits for their upload. */
 export async function attach(thread: Thread, files: readonly File[]): Promise<void> {
