@@ -424,15 +424,24 @@ impl Thread {
         let mut frames: Vec<_> = self.event_of(&beside, known, self.head()).into_iter().collect_vec();
         frames.extend(self.queued_frame(known.turn, &known.request_id));
         frames.extend(end);
-        let question = match known.kind {
-            RecordKind::Regenerate { question, .. } => Some(question),
-            _ if is_on_path => return Ok(frames),
-            _ => None,
-        };
+        if let RecordKind::Regenerate { question, .. } = known.kind {
+            frames.insert(0, self.repeated_branch(records, known, question)?);
+        }
+        if !is_on_path {
+            frames.push(self.at_the_end(records)?);
+        }
+        Ok(frames)
+    }
+
+    /// Acknowledges a repeated `regenerate` with its `branch`.
+    fn repeated_branch(
+        &self,
+        records: &dyn Records,
+        known: &Record,
+        question: u64,
+    ) -> Result<ServerFrame, StoreError> {
         let mut branch = self.at_the_end(records)?;
-        if let (ServerFrame::Branch { request_id, answer_id, after, messages, .. }, Some(question)) =
-            (&mut branch, question)
-        {
+        if let ServerFrame::Branch { request_id, answer_id, after, messages, .. } = &mut branch {
             *request_id = Some(known.request_id.clone());
             *answer_id = Some(known.answer_id(self.epoch));
             let behind = self.path.part_from(question.saturating_add(1));
@@ -446,8 +455,7 @@ impl Thread {
                 messages.pop_if(|last| last.request_id == known.request_id);
             }
         }
-        frames.insert(if is_on_path { 0 } else { frames.len() }, branch);
-        Ok(frames)
+        Ok(branch)
     }
 }
 

@@ -343,6 +343,15 @@ fn the_same_frame_again_starts_nothing() {
             json!({ "type": "branch", "messages": [] }),
         ],
     );
+    h.regenerate("ann", "r2", "r1");
+    let frames = h.frames("ann");
+    let told: Vec<_> =
+        frames.iter().map(|frame| (frame["type"].as_str(), frame["requestId"].as_str())).collect();
+    assert_eq!(
+        told,
+        [(Some("branch"), Some("r2")), (Some("final"), Some("r2")), (Some("branch"), None)],
+        "{frames:?}"
+    );
 }
 
 #[test]
