@@ -40,7 +40,7 @@ export type SessionList = {
   loadMore(): Promise<void>;
   /** Updates the list with a newer state of a session, for example from an open thread. */
   put(session: Session): void;
-  /** Renames a session; `null` removes the title. */
+  /** Renames a session; `null` removes the title. A session that is gone leaves the list. */
   rename(sessionId: string, title: string | null): Promise<void>;
   /** Deletes the session and all its messages. */
   remove(sessionId: string): Promise<void>;
@@ -146,7 +146,12 @@ export function createSessionList(options: SessionListOptions = {}): SessionList
     },
     put,
     async rename(sessionId, title) {
-      put(await api.json<Session>(pathOf(sessionId), { method: "PATCH", body: { title } }));
+      try {
+        put(await api.json<Session>(pathOf(sessionId), { method: "PATCH", body: { title } }));
+      } catch (error) {
+        if ((error as ThreadError).code === "NOT_FOUND") know(sessionId, null);
+        throw error;
+      }
     },
     async remove(sessionId) {
       await api.json(pathOf(sessionId), { method: "DELETE" }).catch((error: ThreadError) => {

@@ -59,6 +59,16 @@ test("a session that somebody else deleted disappears with the next load", async
   }, "the list without it");
 });
 
+test("a session that turns out to be gone when it is renamed leaves the list", async (context) => {
+  const session = await begin(context);
+  const list = createSessionList({ url: bobbin.url });
+  context.after(() => list.close());
+  list.put(session);
+  await bobbin.fetch(`/sessions/${session.id}`, { method: "DELETE" });
+  await assert.rejects(list.rename(session.id, "Too late"), { code: "NOT_FOUND" });
+  assert.deepEqual(list.getSnapshot().sessions, []);
+});
+
 type Context = { after(end: () => void): void };
 
 /** A list whose answers are given when the test says so. */

@@ -144,10 +144,101 @@ test("an edit is given back with the reason if another tab has meanwhile changed
   await phone.until((frame) => frame.type === "final");
   await visitor.setOffline(false);
   await tab.hurry();
-  await tab.sees("The message was not taken:");
+  await tab.sees("The message was not taken: The conversation has been changed meanwhile.");
   assert.equal(await tab.field.inputValue(), "two, late");
   await shown(tab, ["one, elsewhere"], ["1, elsewhere"]);
   await visitor.leave(/ERR_INTERNET_DISCONNECTED|WebSocket/);
+});
+
+test("a second click on Regenerate or Try again asks nothing else, also offline, and the button keeps its place and the focus", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await ask(tab, "Again", "First");
+  const { sessionId } = tab;
+  for (const name of ["Regenerate", "Try again"]) {
+    await visitor.setOffline(true);
+    await tab.sees("Offline");
+    const button = tab.button(name);
+    const place = await button.boundingBox();
+    assert.ok(place);
+    await tab.page.mouse.dblclick(place.x + place.width / 2, place.y + place.height / 2);
+    await until(() => button.getAttribute("aria-disabled"), (is) => is === "true");
+    const after = await button.boundingBox();
+    assert.ok(after && after.x === place.x && Math.abs(after.y - place.y) < place.height / 2);
+    assert.equal(await tab.page.evaluate("document.activeElement.textContent"), name);
+    await tab.page.keyboard.press("Enter");
+    await visitor.setOffline(false);
+    await tab.hurry();
+    (await upstream.next()).status(400, "no");
+    await tab.sees("The answer failed.");
+    assert.equal(tab.sessionId, sessionId);
+    assert.equal(await tab.page.evaluate("document.activeElement.id"), "message");
+  }
+  await versions(tab, ".answer").getByText("3/3").waitFor();
+  await visitor.leave(/ERR_INTERNET_DISCONNECTED|WebSocket/);
+});
+
+test("a fork is made once however often it is asked for, says that it is under way, and does not pull away who went on", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await ask(tab, "To fork", "Yes");
+  const { sessionId } = tab;
+  let asked = 0;
+  let letOn = (): void => {};
+  await tab.page.route("**/fork", async (route) => {
+    asked += 1;
+    await new Promise<void>((resolve) => (letOn = resolve));
+    await route.continue();
+  });
+  const busy = tab.button("Forking…");
+  const fork = async () => {
+    await tab.button("Fork from here").dblclick();
+    await busy.waitFor();
+    await until(async () => asked, (count) => count > 0);
+  };
+  await fork();
+  await tab.field.fill("Something else");
+  letOn();
+  await tab.page.getByRole("region", { name: "Notice" }).getByText("The fork is made").waitFor();
+  assert.deepEqual([tab.sessionId, asked], [sessionId, 1]);
+  await until(() => busy.count(), (count) => count === 0);
+  asked = 0;
+  await fork();
+  letOn();
+  await until(async () => tab.sessionId, (id) => id !== sessionId);
+  assert.equal(asked, 1);
+  await shown(tab, ["To fork"], ["Yes"]);
+  await visitor.leave();
+});
+
+test("what was written in an edit stays over a visit elsewhere and a reload, and comes back if its message or its session goes", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await visitor.open(bobbin.url);
+  await ask(tab, "one", "1");
+  await ask(tab, "two", "2");
+  const { sessionId } = tab;
+  const field = tab.page.getByRole("textbox", { name: "Edit your message" });
+  const begin = (index: number) => tab.page.locator(".question").nth(index).getByRole("button", { name: "Edit your message" }).click();
+  await begin(1);
+  await field.fill("two, half written");
+  await tab.button("New session").click();
+  await field.waitFor({ state: "detached" });
+  await tab.page.goBack();
+  assert.equal(await field.inputValue(), "two, half written");
+  await tab.page.reload();
+  assert.equal(await field.inputValue(), "two, half written");
+  const phone = await bobbin.join(sessionId);
+  phone.send({ type: "message", requestId: "edit-2", content: "one, elsewhere", replaces: await firstTurn(tab) });
+  (await upstream.next()).answer("1, elsewhere");
+  await shown(tab, ["one, elsewhere"], ["1, elsewhere"]);
+  await until(() => tab.field.inputValue(), (text) => text === "two, half written");
+  await tab.field.fill("");
+  await begin(0);
+  await field.fill("also half written");
+  await bobbin.fetch(`/sessions/${sessionId}`, { method: "DELETE" });
+  await tab.page.locator(".notice").getByRole("button", { name: "New session" }).click();
+  await until(() => tab.field.inputValue(), (text) => text === "also half written");
+  await visitor.leave(/WebSocket/);
 });
 
 const firstTurn = (tab: Tab) => tab.page.locator(".exchange").first().getAttribute("data-request");

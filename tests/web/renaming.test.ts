@@ -96,6 +96,96 @@ test("on a phone a tap renames a session, and axe finds no violation", async () 
   await visitor.leave();
 });
 
+test("a field that was opened and left as it was does not undo somebody else's renaming, in the list and in the header", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await opened(visitor, "Untouched");
+  const other = await visitor.open(tab.page.url());
+  for (const [where, wanted] of [["list", "Renamed once"], ["header", "Renamed twice"]] as const) {
+    if (where === "header") await tab.choose("Rename");
+    else {
+      await row(tab, "Untouched").hover();
+      await pencil(tab, "Untouched").click();
+    }
+    const own = tab.page.getByLabel("Title");
+    await own.waitFor();
+    await other.choose("Rename");
+    await other.page.getByLabel("Title").fill(wanted);
+    await other.page.getByLabel("Title").press("Enter");
+    await row(other, wanted).waitFor();
+    if (where === "header") await row(tab, wanted).waitFor();
+    else await tab.page.getByRole("heading", { name: wanted, level: 1 }).waitFor();
+    await own.press("Enter");
+    await own.waitFor({ state: "detached" });
+    await tab.page.reload();
+    await tab.page.getByRole("heading", { name: wanted, level: 1 }).waitFor();
+  }
+  await visitor.leave();
+});
+
+test("a renaming that fails says why where everybody sees it, and the text stays; axe finds no violation in either theme", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await opened(visitor, "Not renamed");
+  await visitor.setOffline(true);
+  await row(tab, "Not renamed").hover();
+  await pencil(tab, "Not renamed").click();
+  await field(tab).fill("Typed offline");
+  await field(tab).press("Enter");
+  const notice = tab.page.getByRole("region", { name: "Notice" });
+  await notice.getByText("The title was not changed").waitFor();
+  assert.equal(await field(tab).inputValue(), "Typed offline");
+  for (const colorScheme of ["light", "dark"] as const) {
+    await tab.page.emulateMedia({ colorScheme });
+    await isAccessible(tab, `a notice, ${colorScheme}`);
+  }
+  await notice.getByRole("button", { name: "Close" }).click();
+  assert.equal(await notice.count(), 0);
+  await visitor.setOffline(false);
+  await field(tab).press("Enter");
+  await row(tab, "Typed offline").waitFor();
+  await visitor.leave(/ERR_INTERNET_DISCONNECTED|WebSocket/);
+});
+
+test("renaming a session that is gone says so, and its row goes", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await opened(visitor, "Soon gone");
+  const { sessionId } = tab;
+  await tab.button("New session").click();
+  await row(tab, "Soon gone").hover();
+  await pencil(tab, "Soon gone").click();
+  await field(tab).fill("Too late");
+  await bobbin.fetch(`/sessions/${sessionId}`, { method: "DELETE" });
+  await field(tab).press("Enter");
+  await tab.page.getByRole("region", { name: "Notice" }).getByText("The title was not changed").waitFor();
+  await until(() => tab.sessions.locator(`a[href$="${sessionId}"]`).count() , (count) => count === 0);
+  assert.equal(await field(tab).count(), 0);
+  await visitor.leave(/status of 404/);
+});
+
+test("a title that shows nothing counts as none, and one has up to 200 characters as the server counts them", async () => {
+  const visitor = await Visitor.arrive();
+  const tab = await opened(visitor, "Seen by its message");
+  const hidden = await bobbin.fetch(`/sessions/${tab.sessionId}`, { method: "PATCH", headers: { "content-type": "application/json" }, body: JSON.stringify({ title: "\u200b\u2060" }) });
+  assert.equal(hidden.status, 200);
+  await tab.page.reload();
+  await tab.page.getByRole("heading", { name: "Seen by its message", level: 1 }).waitFor();
+  await row(tab, "Seen by its message").hover();
+  await pencil(tab, "Seen by its message").click();
+  const long = "🧵".repeat(200);
+  await field(tab).fill(`${long}!`);
+  await field(tab).press("Enter");
+  await tab.page.getByRole("region", { name: "Notice" }).getByText("at most 200 characters").waitFor();
+  await field(tab).fill(long);
+  await field(tab).press("Enter");
+  await row(tab, long).waitFor();
+  await pencil(tab, long).click();
+  await field(tab).fill("\u200b \u2060");
+  await field(tab).press("Enter");
+  await row(tab, "Seen by its message").waitFor();
+  const { title } = (await (await bobbin.fetch(`/sessions/${tab.sessionId}`)).json()) as { title: unknown };
+  assert.equal(title, null);
+  await visitor.leave();
+});
+
 test("renaming and deleting are offered only to those who may, in the list and in the header", async () => {
   const visitor = await Visitor.arrive();
   const ann = await visitor.open(closed.url);

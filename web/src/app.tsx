@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import { announce, announcement } from "./announce.ts";
+import { announce, announcement, notice } from "./announce.ts";
 import { Chat } from "./chat/chat.tsx";
 import { MESSAGE_FIELD } from "./chat/focus.ts";
 import { Notice } from "./chat/notices.tsx";
@@ -11,6 +11,7 @@ import { useLiveSessions } from "./sessions/live_sessions.ts";
 import { Sidebar } from "./sessions/sidebar.tsx";
 import { useStore } from "./store.ts";
 import { Boundary, failed } from "./ui/boundary.tsx";
+import { Icon } from "./ui/icon.tsx";
 
 /** Another person gets another page: nothing of the previous person's stays in it. */
 export function App() {
@@ -71,10 +72,21 @@ function NoSuchAddress() {
 }
 
 function Announcer() {
+  const shown = useStore(notice);
   return (
-    <div className="visually-hidden" aria-live="polite">
-      {useStore(announcement)}
-    </div>
+    <>
+      <div className="visually-hidden" aria-live="polite">
+        {useStore(announcement)}
+      </div>
+      {shown !== "" && (
+        <div className="shown-notice" role="region" aria-label={t.notice}>
+          <p dir="auto">{shown}</p>
+          <button type="button" className="quiet small" aria-label={t.close} onClick={() => notice.set("")}>
+            <Icon name="close" />
+          </button>
+        </div>
+      )}
+    </>
   );
 }
 

@@ -1,6 +1,8 @@
 // See later.ts.
 export { fetchConfig } from "bobbin-client";
+export { Edit } from "./chat/edit.tsx";
 export { NeverAskDialog } from "./chat/never_ask_dialog.tsx";
+export { RenameField } from "./chat/rename_field.tsx";
 export { SessionDialog } from "./chat/session_dialog.tsx";
 export { exportSession, printSession } from "./export/export.ts";
 export { AttachmentList } from "./files/attachment_list.tsx";

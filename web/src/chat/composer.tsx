@@ -3,6 +3,7 @@ import { useThreadState } from "bobbin-client/react";
 import { type FormEvent, type KeyboardEvent, useEffect, useLayoutEffect, useRef } from "react";
 import { announce } from "../announce.ts";
 import { setDraft, useDraft } from "../drafts.ts";
+import { beginEdit } from "../edits.ts";
 import { isUnderWay, setAttachments, useAttachments } from "../files/attachments.ts";
 import { isHovered, takeFiles } from "../files/incoming.ts";
 import { Attachments, attach } from "../files/lazy.tsx";
@@ -16,7 +17,6 @@ import { MESSAGE_FIELD, focusMessage, hasTouchKeyboard } from "./focus.ts";
 import { ModelSelect } from "./model.tsx";
 import { PermissionModeSelect } from "./permission_mode.tsx";
 import { isOwn } from "./question.tsx";
-import { editing } from "./versions.tsx";
 
 /** Accepts text whatever the connection's state: the draft is kept here, sent messages by the thread. */
 export function Composer({ thread }: { thread: Thread }) {
@@ -69,7 +69,7 @@ export function Composer({ thread }: { thread: Thread }) {
       const last = thread.getSnapshot().messages.findLast((message) => message.role === "user" && isOwn(message));
       if (!last) return;
       event.preventDefault();
-      editing.set(last.id);
+      beginEdit(sessionId, last.id);
     } else if (event.key === "Escape" && isRunning) {
       event.preventDefault();
       stop();

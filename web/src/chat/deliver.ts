@@ -1,9 +1,9 @@
 // Sends messages: those that are refused come back to their writer.
-import type { Content, Thread, ThreadError, Turn, TurnState } from "bobbin-client";
+import { type Content, type Thread, ThreadError, type Turn, type TurnState } from "bobbin-client";
 import { credential, subject } from "../credential.ts";
 import { giveBack } from "../drafts.ts";
 import { t } from "../language.ts";
-import { asSentence } from "../sentence.ts";
+import { asSentence, wordsOf } from "../sentence.ts";
 import { perTab } from "../storage.ts";
 import { createStore, useStore } from "../store.ts";
 import { watchEnd } from "./ends.ts";
@@ -33,7 +33,7 @@ export function regenerate(thread: Thread, requestId: string): void {
   const turn = thread.regenerate(requestId);
   watchEnd(turn);
   turn.result.catch((error: ThreadError) => {
-    if (error.code !== "CLOSED") setRefusal(thread.sessionId, t.notRegenerated(asSentence(error.message)));
+    if (error.code !== "CLOSED") setRefusal(thread.sessionId, t.notRegenerated(reasonOf(error)));
   });
 }
 
@@ -56,9 +56,12 @@ function watch(thread: Thread, turn: Turn, content: Content, whose: string): voi
   turn.result.catch((error: unknown) => {
     if (whose !== subject() || takenBack.has(turn.requestId) || isKept(thread, turn.requestId)) return;
     giveBack(thread.sessionId, [content]);
-    setRefusal(thread.sessionId, t.notTaken(error instanceof Error ? error.message : String(error)));
+    setRefusal(thread.sessionId, t.notTaken(reasonOf(error)));
   });
 }
+
+/** A client is told of a conflict how to send the message again; a person does that by sending the text. */
+const reasonOf = (error: unknown): string => (error instanceof ThreadError && error.code === "CONFLICT" ? t.wentAnotherWay : asSentence(wordsOf(error)));
 
 export function takeBack(thread: Thread, requestId: string): void {
   takenBack.add(requestId);

@@ -1,15 +1,19 @@
 import type { Message, Thread } from "bobbin-client";
-import { type FormEvent, type KeyboardEvent, useLayoutEffect, useRef, useState } from "react";
+import { type FormEvent, type KeyboardEvent, useLayoutEffect, useRef } from "react";
+import { setEdit, useEditText } from "../edits.ts";
 import { filesOf } from "../files/attachments.ts";
 import { t } from "../language.ts";
 import { edit } from "./deliver.ts";
 import { textOf } from "./exchanges.ts";
 import { focusMessage, hasTouchKeyboard } from "./focus.ts";
-import { editing } from "./versions.tsx";
 
-/** A message that is edited in place. Its files are sent along, and the old version stays beside it. */
+/**
+ * A message that is edited in place. Its files are sent along, and the old version stays beside it. The text is kept
+ * like a draft.
+ */
 export function Edit({ thread, message }: { thread: Thread; message: Message }) {
-  const [text, setText] = useState(() => textOf(message.content));
+  const { sessionId } = thread;
+  const text = useEditText(sessionId) ?? textOf(message.content);
   const field = useRef<HTMLTextAreaElement>(null);
   const files = filesOf(message.content);
   const isEmpty = text.trim() === "" && files.length === 0;
@@ -20,7 +24,7 @@ export function Edit({ thread, message }: { thread: Thread; message: Message }) 
   }, []);
 
   function end(): void {
-    editing.set(null);
+    setEdit(sessionId, null);
     focusMessage();
   }
 
@@ -42,7 +46,7 @@ export function Edit({ thread, message }: { thread: Thread; message: Message }) 
 
   return (
     <form className="edit" onSubmit={send}>
-      <textarea ref={field} dir="auto" rows={3} aria-label={t.editYours} value={text} onChange={(event) => setText(event.target.value)} onKeyDown={onKeyDown} />
+      <textarea ref={field} dir="auto" rows={3} aria-label={t.editYours} value={text} onChange={(event) => setEdit(sessionId, { messageId: message.id, text: event.target.value })} onKeyDown={onKeyDown} />
       <div className="dialog-actions">
         <button type="button" className="small" onClick={end}>
           {t.cancel}

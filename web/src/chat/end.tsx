@@ -1,14 +1,16 @@
 // The footer of an answer: how it ended, what can be done with it, and its figures.
 import type { Message, MessageMetadata, ResponseMetadata, Thread } from "bobbin-client";
-import { type ReactNode, useContext, useId, useState } from "react";
+import { type ReactNode, useContext, useId, useLayoutEffect, useRef, useState } from "react";
 import { atTime, inNumbers, inSeconds, t } from "../language.ts";
 import { asSentence } from "../sentence.ts";
+import { useStore } from "../store.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import type { Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
+import { focusMessage } from "./focus.ts";
 import { Actions } from "./near.tsx";
-import { MayWrite, VersionArrows, forkFrom } from "./versions.tsx";
+import { MayWrite, VersionArrows, forkFrom, forking } from "./versions.tsx";
 
 export type EndProps = {
   /** What the answer lacks although it is complete. */
@@ -18,11 +20,14 @@ export type EndProps = {
   onGoOn: () => void;
   /** Undefined if there is no question. */
   onRegenerate: (() => void) | undefined;
+  /** Whether another answer was already asked for. */
+  isAsked: boolean;
 };
 
-export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: EndProps & { thread: Thread; message: Message }) {
+export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate, isAsked }: EndProps & { thread: Thread; message: Message }) {
   const [isDetailed, setDetailed] = useState(false);
   const mayWrite = useContext(MayWrite);
+  const isForking = useStore(forking).has(message.id);
   const figures = useId();
   const text = textOf(message.content);
   return (
@@ -36,22 +41,20 @@ export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: En
           </button>
         )}
         {mayWrite && onRetry && (
-          <button type="button" className="small" onClick={onRetry}>
-            <Icon name="retry" />
+          <Again className="small" isAsked={isAsked} onAsk={onRetry}>
             {t.tryAgain}
-          </button>
+          </Again>
         )}
         {text !== "" && <CopyButton text={text} what={t.theAnswer} />}
         {mayWrite && !onRetry && onRegenerate && (
-          <button type="button" className="quiet small" onClick={onRegenerate}>
-            <Icon name="retry" />
+          <Again className="quiet small" isAsked={isAsked} onAsk={onRegenerate}>
             {t.regenerate}
-          </button>
+          </Again>
         )}
         {mayWrite && (
-          <button type="button" className="quiet small" onClick={() => void forkFrom(thread, message.id)}>
+          <button type="button" className="quiet small" aria-disabled={isForking} onClick={() => void forkFrom(thread, message.id)}>
             <Icon name="fork" />
-            {t.fork}
+            {isForking ? t.forking : t.fork}
           </button>
         )}
         <button type="button" className="quiet small" aria-expanded={isDetailed} aria-controls={figures} onClick={() => setDetailed(!isDetailed)}>
@@ -70,6 +73,28 @@ export function End({ thread, message, lack, onRetry, onGoOn, onRegenerate }: En
         </dl>
       )}
     </footer>
+  );
+}
+
+type AgainProps = { className: string; isAsked: boolean; onAsk: () => void; children: ReactNode };
+
+/**
+ * Asks for another answer, once. It keeps its place and the focus until the server has taken the request: otherwise the
+ * next button would be under a second click.
+ */
+function Again({ className, isAsked, onAsk, children }: AgainProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => {
+    const element = button.current;
+    return () => {
+      if (element === document.activeElement) focusMessage();
+    };
+  }, []);
+  return (
+    <button type="button" ref={button} className={className} aria-disabled={isAsked} onClick={isAsked ? undefined : onAsk}>
+      <Icon name="retry" />
+      {children}
+    </button>
   );
 }
 

@@ -55,7 +55,7 @@ function withEnds(list: Exchange[]): Exchange[] {
   const lastComplete = list.findLastIndex(({ answer, lack }) => answer?.status === "complete" && !lack);
   for (const exchange of list.slice(lastComplete + 1)) {
     const isOpen = exchange.lack === undefined || exchange === list.at(-1);
-    exchange.canRetry = exchange.question !== undefined && exchange.answer !== undefined && exchange.running === undefined && isOpen;
+    exchange.canRetry = exchange.question !== undefined && exchange.answer !== undefined && isOpen;
   }
   return list;
 }

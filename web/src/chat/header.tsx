@@ -1,13 +1,14 @@
-import type { Session, Thread } from "bobbin-client";
+import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { Suspense, lazy, useEffect, useRef, useState } from "react";
-import { announce } from "../announce.ts";
+import { notify } from "../announce.ts";
 import { find } from "../find/finding.ts";
 import { showKeys } from "../keys/keys.tsx";
 import { t } from "../language.ts";
 import { loadLater } from "../later.ts";
 import { mayManage } from "../may.ts";
 import { wordsOf } from "../sentence.ts";
+import { titleOf } from "../title.ts";
 import { Boundary, failed } from "../ui/boundary.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -18,12 +19,10 @@ import type { DialogName } from "./session_dialog.tsx";
 
 const SessionDialog = lazy(async () => ({ default: (await loadLater()).SessionDialog }));
 
-export const titleOf = (session: Session | null): string => session?.title || session?.firstMessagePreview || t.newSession;
-
 type Props = { thread: Thread; onMenu: () => void; onDelete: (sessionId: string) => Promise<void> };
 
 export function Header({ thread, onMenu, onDelete }: Props) {
-  const title = useThreadState(thread, ({ session }) => titleOf(session));
+  const title = useThreadState(thread, ({ session }) => titleOf(session, t.newSession));
   const session = useThreadState(thread, ({ session }) => session);
   const isStored = session !== null && session.messageCount > 0;
   const isManaged = isStored && mayManage(session);
@@ -89,6 +88,6 @@ async function later(act: (parts: Later) => Promise<void>, failed: (why: string)
   try {
     await act(await loadLater());
   } catch (error) {
-    announce(failed(wordsOf(error)));
+    notify(failed(wordsOf(error)));
   }
 }

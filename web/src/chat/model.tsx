@@ -1,7 +1,7 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { useState } from "react";
-import { announce } from "../announce.ts";
+import { notify } from "../announce.ts";
 import { useConfig } from "../config.ts";
 import { t } from "../language.ts";
 
@@ -17,7 +17,7 @@ export function ModelSelect({ thread }: { thread: Thread }) {
     try {
       await thread.updateSession({ model });
     } catch {
-      announce(t.modelFailed);
+      notify(t.modelFailed);
     }
     setChosen(null);
   }

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react";
 import { t } from "../language.ts";
 import { CredentialForm } from "../ui/credential_form.tsx";
 import { moveDraft } from "../drafts.ts";
+import { giveEditBack } from "../edits.ts";
 import { takeBack } from "./deliver.ts";
 
 export const GONE: readonly number[] = [CLOSE_UNAUTHENTICATED, CLOSE_FORBIDDEN, CLOSE_SESSION_DELETED];
@@ -26,6 +27,7 @@ function startAnew(thread: Thread): void {
   const { sessionId } = thread;
   const unsent = thread.getSnapshot().turns.filter(({ state }) => state === "sending");
   for (const { requestId } of unsent) takeBack(thread, requestId);
+  giveEditBack(sessionId);
   moveDraft(sessionId, unsent.map(({ content }) => content ?? ""));
 }
 

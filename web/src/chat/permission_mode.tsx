@@ -1,7 +1,7 @@
 import type { PermissionMode, Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { Suspense, lazy, useState } from "react";
-import { announce } from "../announce.ts";
+import { notify } from "../announce.ts";
 import { mayAsk, useConfig } from "../config.ts";
 import { t } from "../language.ts";
 import { loadLater } from "../later.ts";
@@ -26,7 +26,7 @@ export function PermissionModeSelect({ thread }: { thread: Thread }) {
     try {
       await thread.updateSession({ permissionMode: mode });
     } catch {
-      announce(t.modeFailed);
+      notify(t.modeFailed);
     }
     setChosen(null);
   }

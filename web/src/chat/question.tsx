@@ -1,20 +1,23 @@
 import type { Message, Thread } from "bobbin-client";
-import { memo, useContext } from "react";
+import { Suspense, lazy, memo, useContext } from "react";
 import { subject } from "../credential.ts";
+import { beginEdit, useEdited } from "../edits.ts";
 import { filesOf } from "../files/attachments.ts";
 import { FilePart } from "../files/lazy.tsx";
 import { t } from "../language.ts";
-import { useStore } from "../store.ts";
+import { loadLater } from "../later.ts";
+import { untilLoaded } from "../until_loaded.ts";
 import { CopyButton } from "../ui/copy_button.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { PlainText } from "../ui/plain_text.tsx";
 import { takeBack } from "./deliver.ts";
-import { Edit } from "./edit.tsx";
 import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { useFrameTurn } from "./frame_turn.ts";
 import { Actions } from "./near.tsx";
-import { MayWrite, VersionArrows, editing } from "./versions.tsx";
+import { MayWrite, VersionArrows } from "./versions.tsx";
+
+const Edit = lazy(async () => ({ default: (await untilLoaded(loadLater)).Edit }));
 
 type Props = {
   thread: Thread;
@@ -33,20 +36,23 @@ export const Question = memo(function Question({ thread, requestId, message, isR
     focusMessage();
   }
   const mayWrite = useContext(MayWrite);
-  const isEdited = useStore(editing) === message?.id && message !== undefined;
+  const isEdited = useEdited(thread.sessionId) === message?.id && message !== undefined;
   if (content === undefined || content === null) return null;
   const text = textOf(content);
+  const said = text !== "" && (
+    <div className="said" dir="auto">
+      <PlainText text={text} />
+    </div>
+  );
   return (
     <article className="question" tabIndex={-1} data-message={message?.id}>
       <h2 className="visually-hidden">{t.you}</h2>
       {isEdited ? (
-        <Edit thread={thread} message={message} />
+        <Suspense fallback={said}>
+          <Edit thread={thread} message={message} />
+        </Suspense>
       ) : (
-        text !== "" && (
-          <div className="said" dir="auto">
-            <PlainText text={text} />
-          </div>
-        )
+        said
       )}
       {filesOf(content).map((block) => (
         <FilePart key={block.url} thread={thread} block={block} />
@@ -63,7 +69,7 @@ export const Question = memo(function Question({ thread, requestId, message, isR
           <Actions className="question-actions">
             {text !== "" && <CopyButton text={text} what={t.yourMessage} />}
             {message && mayWrite && isOwn(message) && (
-              <button type="button" className="quiet small" aria-label={t.editYours} onClick={() => editing.set(message.id)}>
+              <button type="button" className="quiet small" aria-label={t.editYours} onClick={() => beginEdit(thread.sessionId, message.id)}>
                 <Icon name="edit" />
                 {t.edit}
               </button>

@@ -1,6 +1,7 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
 import { type KeyboardEvent, Suspense, lazy, memo, useCallback, useEffect, useMemo, useRef } from "react";
+import { giveEditBack, useEdited } from "../edits.ts";
 import { finding } from "../find/finding.ts";
 import { t } from "../language.ts";
 import { loadLater } from "../later.ts";
@@ -32,6 +33,7 @@ export function Transcript({ thread }: { thread: Thread }) {
   const looked = useStore(finding);
   const fresh = useFresh(messages, isAway);
   usePlace(thread, scroller, leave);
+  useLostEdit(thread);
 
   function onKeyDown(event: KeyboardEvent): void {
     if (event.key !== "Home" || event.ctrlKey || event.metaKey || event.shiftKey || !earlier.hasEarlier || event.target !== scroller.current) return;
@@ -88,13 +90,22 @@ function useFresh(messages: readonly { id: string }[], isAway: boolean): number 
   return at < 0 ? 0 : messages.length - 1 - at;
 }
 
+/** An edit whose message is not here any more, because somebody has changed the path, is given back. */
+function useLostEdit(thread: Thread): void {
+  const { sessionId } = thread;
+  const edited = useEdited(sessionId);
+  const isLost = useThreadState(thread, ({ isLoaded, messages }) => isLoaded && edited !== undefined && messages.every(({ id }) => id !== edited));
+  useEffect(() => {
+    if (isLost) giveEditBack(sessionId);
+  }, [isLost, sessionId]);
+}
+
 const Item = memo(function Item({ thread, requestId, question, answer, running, lack, canRetry }: Exchange & { thread: Thread }) {
   const isRunning = running !== undefined;
   const place = useRef<HTMLLIElement>(null);
   const isNear = useNear(place, isRunning);
   const again = useCallback(() => {
     if (question) regenerate(thread, question.requestId);
-    focusMessage();
   }, [thread, question]);
   const goOn = useCallback(() => {
     send(thread, t.pleaseGoOn);
@@ -115,7 +126,8 @@ const Item = memo(function Item({ thread, requestId, question, answer, running, 
               lack={lack}
               onRetry={canRetry ? again : undefined}
               onGoOn={goOn}
-              onRegenerate={question && !isRunning ? again : undefined}
+              onRegenerate={question && again}
+              isAsked={isRunning}
             />
           </Contained>
         )}

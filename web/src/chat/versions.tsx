@@ -2,9 +2,11 @@
 import type { Message, Thread, Versions } from "bobbin-client";
 import { useVersions } from "bobbin-client/react";
 import { createContext, useEffect, useRef } from "react";
-import { announce } from "../announce.ts";
+import { announce, notify } from "../announce.ts";
+import { draftOf } from "../drafts.ts";
+import { editOf } from "../edits.ts";
 import { t } from "../language.ts";
-import { openSession } from "../router.ts";
+import { isOpen, openSession } from "../router.ts";
 import { asSentence, wordsOf } from "../sentence.ts";
 import { createStore } from "../store.ts";
 import { Icon } from "../ui/icon.tsx";
@@ -12,8 +14,8 @@ import { Icon } from "../ui/icon.tsx";
 /** Whether this person may write here. */
 export const MayWrite = createContext(true);
 
-/** The message that is being edited. */
-export const editing = createStore<string | null>(null);
+/** The messages from which a fork is under way. */
+export const forking = createStore<ReadonlySet<string>>(new Set());
 
 /** The arrow that was pressed, which is a different element in the version that it leads to. */
 let pressed: { id: string | undefined; arrow: "previous" | "next" } | undefined;
@@ -35,7 +37,7 @@ function Arrows({ thread, id, versions }: { thread: Thread; id: string; versions
     announce(t.version(index + 1, count));
   }, [id, index, count]);
   useEffect(() => {
-    if (error) announce(t.notSelected(asSentence(error.message)));
+    if (error) notify(t.notSelected(asSentence(error.message)));
   }, [error]);
 
   const arrow = (name: "previous" | "next", go: (() => void) | null) => (
@@ -63,13 +65,22 @@ function Arrows({ thread, id, versions }: { thread: Thread; id: string; versions
   );
 }
 
-/** Forks the session from this message. */
+/** Forks the session from this message, once at a time. The fork is opened unless the person has gone on meanwhile. */
 export async function forkFrom(thread: Thread, messageId: string): Promise<void> {
+  if (forking.get().has(messageId)) return;
+  const written = writtenIn(thread);
+  forking.set(new Set(forking.get()).add(messageId));
   try {
     const id = await thread.fork({ messageId });
+    if (!isOpen(thread.sessionId) || writtenIn(thread) !== written) return notify(t.forkedBeside);
     openSession(id);
     announce(t.forked);
   } catch (error) {
-    announce(t.notForked(asSentence(wordsOf(error))));
+    notify(t.notForked(asSentence(wordsOf(error))));
+  } finally {
+    forking.set(new Set([...forking.get()].filter((id) => id !== messageId)));
   }
 }
+
+/** What the person has written here and not sent. */
+const writtenIn = ({ sessionId }: Thread): string => JSON.stringify([draftOf(sessionId), editOf(sessionId)]);

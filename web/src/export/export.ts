@@ -1,18 +1,18 @@
 import { type Block, type Message, type Thread, exportMessages } from "bobbin-client";
 import { announce } from "../announce.ts";
-import { titleOf } from "../chat/header.tsx";
 import { allOf } from "../chat/earlier.ts";
 import { save } from "../files/save.ts";
 import { atTime, t } from "../language.ts";
 import { loadMarkdown } from "../markdown/lazy.tsx";
 import { isPrinting } from "../printing.ts";
 import { whenIdle } from "../slices.ts";
+import { titleOf } from "../title.ts";
 
 const NAME_CHARS_MAX = 60;
 
 /** All of a session as a file: as the server has it, one message a line, or in a readable form. */
 export async function exportSession(thread: Thread, form: "jsonl" | "md"): Promise<void> {
-  const title = titleOf(thread.getSnapshot().session);
+  const title = titleOf(thread.getSnapshot().session, t.newSession);
   const lines = await exportMessages(thread);
   const name = `${title.replace(/[\s\\/:*?"<>|\p{Cc}]+/gu, " ").trim().slice(0, NAME_CHARS_MAX) || thread.sessionId}.${form}`;
   const file = form === "jsonl" ? lines : new Blob([markdownOf(title, messagesIn(await lines.text()))], { type: "text/markdown" });

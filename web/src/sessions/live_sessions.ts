@@ -3,6 +3,7 @@ import { useSessions } from "bobbin-client/react";
 import { useCallback, useEffect } from "react";
 import { credential, server } from "../credential.ts";
 import { setDraft } from "../drafts.ts";
+import { setEdit } from "../edits.ts";
 import { setAttachments } from "../files/attachments.ts";
 import { listenToOthers, tellOthers } from "../others.ts";
 
@@ -37,6 +38,7 @@ export function useLiveSessions() {
     async (sessionId: string) => {
       await removeThere(sessionId);
       setDraft(sessionId, "");
+      setEdit(sessionId, null);
       setAttachments(sessionId, []);
       tellOthers({ deleted: sessionId });
     },

@@ -7,6 +7,7 @@ import { t } from "../language.ts";
 import { mayManage } from "../may.ts";
 import { openSession, pathOf } from "../router.ts";
 import { useStore } from "../store.ts";
+import { titleOf } from "../title.ts";
 import { Contained } from "../ui/boundary.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { type Mark, marks, marksOf } from "./marks.ts";
@@ -62,7 +63,7 @@ type RowProps = Omit<Props, "sessions" | "current" | "chosen"> & {
 const Row = memo(function Row({ session, mark, isCurrent, query, now, onOpen, isChosen, onChoose, onRename }: RowProps) {
   const [isRenaming, setRenaming] = useState(false);
   const place = useRef<HTMLLIElement>(null);
-  const title = session.title || session.firstMessagePreview || t.untitled;
+  const title = titleOf(session, t.untitled);
 
   function open(event: MouseEvent): void {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;

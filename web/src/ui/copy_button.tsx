@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { announce } from "../announce.ts";
+import { announce, notify } from "../announce.ts";
 import { t } from "../language.ts";
 import { Icon } from "./icon.tsx";
 
@@ -20,7 +20,7 @@ export function CopyButton({ text, what, label = t.copy }: { text: string | (() 
       setCopied(true);
       announce(`${t.copiedWhat(what)}.`);
     } catch {
-      announce(t.couldNotCopy(what));
+      notify(t.couldNotCopy(what));
     }
   }
 
