@@ -20,11 +20,10 @@ export default defineConfig({
   },
   plugins: [
     {
-      // The code loaded later is one script without dependencies: Vite's own loader would add 600 bytes for cases that
-      // do not occur.
-      name: "bare-imports",
+      // Replaces Vite's own loader, after which a browser would not request a script again that failed to load once.
+      name: "fetched-imports",
       enforce: "pre",
-      load: (id) => (id === "\0vite/preload-helper.js" ? "export const __vitePreload = (load) => load();" : undefined),
+      load: (id) => (id === "\0vite/preload-helper.js" ? `export { importFetched as __vitePreload } from ${JSON.stringify(here("src/import_fetched.ts"))};` : undefined),
     },
     {
       // Moves the styles after the page's placeholder, which would otherwise be shown no sooner than they have loaded.
@@ -43,7 +42,11 @@ export default defineConfig({
   worker: { format: "es" },
   build: {
     target: "es2023",
-    modulePreload: { polyfill: false },
+    // A dynamic import is told its own script, too, which Vite leaves out if the script has no dependencies.
+    modulePreload: {
+      polyfill: false,
+      resolveDependencies: (file, deps, { hostType }) => (hostType === "js" ? [...new Set([file, ...deps])] : deps),
+    },
     // The page's policy allows no data: URLs.
     assetsInlineLimit: 0,
     reportCompressedSize: false,

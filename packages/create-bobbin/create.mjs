@@ -95,8 +95,25 @@ function renameIn(folder, name) {
 
 /** The next steps for the user, as text. */
 export function nextSteps(folder, template, from = process.cwd()) {
+  return `${folder} is made of the template ${template}. Now:\n\n${stepsIn(folder, template, from)}${noteOnNode(folder)}`;
+}
+
+function stepsIn(folder, template, from) {
   const path = [relative(from, folder), folder].sort((one, other) => one.length - other.length)[0];
   const key = template === "ai-sdk" ? "  # your model's key goes into .dev.vars" : "";
   const login = template === "workers-ai" ? "  npx wrangler login\n" : "";
-  return `${folder} is made of the template ${template}. Now:\n\n${path === "" ? "" : `  cd ${path}\n`}  npm install\n${login}  npm run dev${key}`;
+  return `${path === "" ? "" : `  cd ${path}\n`}  npm install\n${login}  npm run dev${key}`;
+}
+
+/** A line for users whose Node is too old for the project. */
+function noteOnNode(folder) {
+  const { engines } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const major = Number.parseInt(engines.node.replace(/\D+/, ""), 10);
+  const own = nodeOfUser();
+  return Number.parseInt(own, 10) < major ? `\n\nThe project needs Node ${major} or later, and this is Node ${own}: install a newer one from https://nodejs.org first.` : "";
+}
+
+/** npm names its own Node, which is the user's: a script may run with another one that its packages contain. */
+function nodeOfUser() {
+  return /\bnode\/v([\d.]+)/.exec(process.env.npm_config_user_agent ?? "")?.[1] ?? process.versions.node;
 }

@@ -316,7 +316,9 @@ fn metadata(value: &Json) -> Result<Fields, String> {
 fn title(value: &Json) -> Result<Option<String>, String> {
     match value {
         Json::Null => Ok(None),
-        Json::String(title) if title.trim().is_empty() => Err("title is empty; null takes it away".into()),
+        Json::String(title) if title.trim().is_empty() => {
+            Err("the title is empty; send null to remove it".into())
+        }
         Json::String(title) if title.chars().count() > TITLE_CHARS_MAX => {
             Err(format!("title is longer than {TITLE_CHARS_MAX} characters"))
         }

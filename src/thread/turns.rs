@@ -81,8 +81,8 @@ impl Thread {
         if let Some(after) = &sent.after
             && !self.is_on_path(records, after).map_err(|StoreError(_)| unreadable())?
         {
-            let message = "what this continues is not on the current path; look at the conversation as it is, and \
-                           send this with its last message as after";
+            let message = "`after` is not on the current path; load the conversation again, and send this with \
+                           `after` set to its last message";
             return Err(ErrorBody::fatal(ErrorCode::Conflict, message));
         }
         if matches!(place, Place::Deleted) {

@@ -78,6 +78,18 @@ test("a template with a secret has a file for it from the start, which git ignor
   assert.match(readFileSync(join(folder, ".gitignore"), "utf8"), /^\.dev\.vars$/m);
 });
 
+test("a user whose Node is too old for the project is told so", () => {
+  const noteFor = (name: string, node: string) => {
+    const env = { ...plainEnv, INIT_CWD: here, npm_config_user_agent: `npm/11.0.0 node/v${node} linux x64 workspaces/false` };
+    const [made, cloned] = [[join(home, "node_modules", ".bin", "create-bobbin"), name], [join(root, "scripts", "new.mjs"), join("clone", name)]].map((args) => spawnSync(process.execPath, args, { cwd: here, env, encoding: "utf8" }));
+    assert.deepEqual([made?.status, cloned?.status], [0, 0]);
+    return [made?.stdout, cloned?.stderr].map((said) => /^The project needs Node.*$/m.exec(said ?? "")?.[0]);
+  };
+  const note = "The project needs Node 22 or later, and this is Node 20.20.2: install a newer one from https://nodejs.org first.";
+  assert.deepEqual(noteFor("with-old-node", "20.20.2"), [note, note]);
+  assert.deepEqual(noteFor("with-new-node", "22.0.0"), [undefined, undefined]);
+});
+
 test("an empty folder and a new repository are accepted; the template ai-sdk is the default", () => {
   mkdirSync(join(here, "empty", ".git"), { recursive: true });
   assert.equal(create("empty").status, 0);

@@ -152,7 +152,7 @@ test("the same worker: users whom the application knows are let in, and no page 
 });
 
 test("`AUTH=jwt` in .dev.vars closes `npm run dev`, too", async () => {
-  assert.ok(readFileSync(document, "utf8").includes("`AUTH=jwt` in `.dev.vars` closes `npm run dev`, too."));
+  assert.ok(readFileSync(document, "utf8").includes("With `AUTH=jwt` in `.dev.vars`, `npm run dev` requires a token, too."));
   applyTo(".dev.vars", "AUTH=jwt\n");
   const served = await Served.start(folder, "npm", "run", "dev");
   assert.equal(await post(served), 401);

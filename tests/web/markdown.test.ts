@@ -242,6 +242,8 @@ async function answered(tab: Tab, question: string, answer: string): Promise<voi
   await tab.say(question);
   (await upstream.next()).answer(answer);
   await until(() => tab.answers.locator(".end").count(), (count) => count > before);
+  // Source that is not rendered yet, because the code or its slice is still to come.
+  await until(() => tab.answers.locator(".markdown.as-written, .markdown > .as-written").count(), (count) => count === 0);
 }
 
 const hrefs = async (tab: Tab) => Promise.all((await tab.answer.locator("a").all()).map((link) => link.getAttribute("href")));

@@ -4,6 +4,7 @@ import { Chat } from "./chat/chat.tsx";
 import { MESSAGE_FIELD } from "./chat/focus.ts";
 import { Notice } from "./chat/notices.tsx";
 import { useSubject } from "./credential.ts";
+import { endEarlyFiles } from "./files/incoming.ts";
 import { Keys } from "./keys/keys.tsx";
 import { t } from "./language.ts";
 import { openNewSession, useRoute } from "./router.ts";
@@ -34,6 +35,8 @@ function Page() {
     [remove],
   );
   useMenuKeys(isMenuOpen, closeMenu);
+  // Runs after the effects of the composer, if there is one.
+  useEffect(endEarlyFiles, []);
   return (
     <div className={isMenuOpen ? "app menu-open" : "app"}>
       <button type="button" className="skip" onClick={() => document.getElementById(MESSAGE_FIELD)?.focus()}>

@@ -3,7 +3,7 @@
 import type { ServerConfig } from "bobbin-client";
 import { useEffect } from "react";
 import { credential, server } from "./credential.ts";
-import { loadLater } from "./later.ts";
+import { rest } from "./later.ts";
 import { createStore, useStore } from "./store.ts";
 
 const known = createStore<ServerConfig | null>(null);
@@ -25,7 +25,7 @@ async function ask(): Promise<void> {
   if (asked === token) return;
   asked = token;
   try {
-    const { fetchConfig } = await loadLater();
+    const { fetchConfig } = await rest;
     const config = await fetchConfig(server, { retries: Number.POSITIVE_INFINITY });
     if (asked === token) known.set(config);
   } catch {

@@ -17,7 +17,7 @@ export function editOf(sessionId: string): Edit | null {
   const key = keyOf(sessionId);
   const known = edits.get(key);
   if (known !== undefined) return known;
-  const edit = read(key);
+  const edit = JSON.parse(perTab.get(key) ?? "null") as Edit | null;
   edits.set(key, edit);
   return edit;
 }
@@ -54,12 +54,4 @@ function useEdit<T>(sessionId: string, pick: (edit: Edit | null) => T): T {
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);
-}
-
-function read(key: string): Edit | null {
-  try {
-    return JSON.parse(perTab.get(key) ?? "null") as Edit | null;
-  } catch {
-    return null;
-  }
 }

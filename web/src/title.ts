@@ -5,6 +5,5 @@ export const isBlank = (text: string): boolean => /^[\s\p{Default_Ignorable_Code
 
 /** What a session is called: by its title or else its first message. */
 export function titleOf(session: Pick<Session, "title" | "firstMessagePreview"> | null, instead: string): string {
-  const names = [session?.title, session?.firstMessagePreview];
-  return names.find((name): name is string => typeof name === "string" && !isBlank(name)) ?? instead;
+  return [session?.title, session?.firstMessagePreview].find((name) => name && !isBlank(name)) || instead;
 }

@@ -79,7 +79,9 @@ fn asked(text: &str, object: &Object<'_>) -> Result<Asked, String> {
             (TurnWanted::Run(Box::new(post)), uploads)
         }
         None if answers.is_some() => (TurnWanted::Rest, Vec::new()),
-        None => return Err("the last message is a user's, or tool messages give the results of calls".into()),
+        None => {
+            return Err("the last message must be a user's, or tool messages with results of calls".into());
+        }
     };
     Ok(Asked { request: StockRequest { run: Some(run), answers, wants }, uploads })
 }

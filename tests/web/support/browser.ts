@@ -147,9 +147,9 @@ export class Tab {
     await this.page.evaluate("dispatchEvent(new Event('online')), undefined");
   }
 
-  /** Waits until the last turn is over, however it ended. */
+  /** Waits until the last turn is over, however it ended, and the code that renders its Markdown is loaded. */
   async isDone(timeout = DEADLINE_MS): Promise<void> {
-    await this.page.locator(".exchange:last-child .end").waitFor({ timeout });
+    await this.page.locator(".exchange:last-child:not(:has(.markdown.as-written)) .end").waitFor({ timeout });
   }
 }
 

@@ -60,5 +60,7 @@ export async function picturesOf(tab: Tab, within: string): Promise<string[]> {
 /** Waits until exactly these are uploaded. */
 export async function attached(tab: Tab, names: readonly string[]): Promise<void> {
   await until(() => tab.page.locator(".attachments .file-name").allInnerTexts(), (all) => all.join() === names.join());
+  // Each has a button to remove it, which it lacks while only its name is shown.
+  await until(() => tab.page.locator(".attachments button.quiet").count(), (count) => count === names.length);
   await until(() => tab.page.locator(".attachments progress").count(), (count) => count === 0);
 }

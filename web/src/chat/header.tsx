@@ -1,11 +1,11 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { Suspense, lazy, useEffect, useRef, useState } from "react";
+import { Suspense, useEffect, useRef, useState } from "react";
 import { notify } from "../announce.ts";
 import { find } from "../find/finding.ts";
 import { showKeys } from "../keys/keys.tsx";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
+import { lazyPart, loadLater } from "../later.ts";
 import { mayManage } from "../may.ts";
 import { wordsOf } from "../sentence.ts";
 import { titleOf } from "../title.ts";
@@ -17,7 +17,7 @@ import { ConnectionDot } from "./connection.tsx";
 import { Rename } from "./rename.tsx";
 import type { DialogName } from "./session_dialog.tsx";
 
-const SessionDialog = lazy(async () => ({ default: (await loadLater()).SessionDialog }));
+const SessionDialog = lazyPart("SessionDialog");
 
 type Props = { thread: Thread; onMenu: () => void; onDelete: (sessionId: string) => Promise<void> };
 

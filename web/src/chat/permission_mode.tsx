@@ -1,13 +1,12 @@
 import type { PermissionMode, Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { Suspense, lazy, useState } from "react";
+import { Suspense, useState } from "react";
 import { notify } from "../announce.ts";
 import { mayAsk, useConfig } from "../config.ts";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { lazyPart } from "../later.ts";
 
-const NeverAskDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).NeverAskDialog }));
+const NeverAskDialog = lazyPart("NeverAskDialog");
 const MODES: readonly PermissionMode[] = ["default", "acceptEdits", "plan", "bypassPermissions"];
 
 /**

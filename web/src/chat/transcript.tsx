@@ -1,11 +1,10 @@
 import type { Thread } from "bobbin-client";
 import { useThreadState } from "bobbin-client/react";
-import { type KeyboardEvent, Suspense, lazy, memo, useCallback, useEffect, useMemo, useRef } from "react";
+import { type KeyboardEvent, Suspense, memo, useCallback, useEffect, useMemo, useRef } from "react";
 import { giveEditBack, useEdited } from "../edits.ts";
 import { finding } from "../find/finding.ts";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { lazyPart } from "../later.ts";
 import { useStore } from "../store.ts";
 import { Contained } from "../ui/boundary.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -21,7 +20,7 @@ import { NearBy, useNear } from "./near.tsx";
 import { usePlace } from "./places.ts";
 import { Question } from "./question.tsx";
 
-const FindBar = lazy(async () => ({ default: (await untilLoaded(loadLater)).FindBar }));
+const FindBar = lazyPart("FindBar");
 
 export function Transcript({ thread }: { thread: Thread }) {
   const messages = useThreadState(thread, ({ messages }) => messages);

@@ -4,15 +4,14 @@ import { announce } from "../announce.ts";
 import { focusMessage } from "../chat/focus.ts";
 import { t } from "../language.ts";
 import { Icon } from "../ui/icon.tsx";
-import { type Attachment, attachmentsOf, isUnderWay, setAttachments, useAttachments } from "./attachments.ts";
+import { type Attachment, attachmentsOf, isUnderWay, setAttachments } from "./attachments.ts";
 import { Picture } from "./file_view.tsx";
 import { isPicture } from "./lazy.tsx";
 import { sizeInWords } from "./size.ts";
 import { tryAgain } from "./upload.ts";
 
 /** The attachments of the message that is being written. */
-export function AttachmentList({ thread }: { thread: Thread }) {
-  const list = useAttachments(thread.sessionId);
+export function AttachmentList({ thread, list }: { thread: Thread; list: readonly Attachment[] }) {
   const isBusy = list.some(isUnderWay);
   // Asks before the page is closed, which would lose uploads in progress.
   useEffect(() => {
@@ -21,14 +20,7 @@ export function AttachmentList({ thread }: { thread: Thread }) {
     addEventListener("beforeunload", ask);
     return () => removeEventListener("beforeunload", ask);
   }, [isBusy]);
-  if (list.length === 0) return null;
-  return (
-    <ul className="attachments" aria-label={t.attachedFiles}>
-      {list.map((one) => (
-        <Row key={one.id} thread={thread} one={one} />
-      ))}
-    </ul>
-  );
+  return list.map((one) => <Row key={one.id} thread={thread} one={one} />);
 }
 
 function Row({ thread, one }: { thread: Thread; one: Attachment }) {

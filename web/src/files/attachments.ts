@@ -80,6 +80,13 @@ export function setAttachments(sessionId: string, list: readonly Attachment[]): 
   for (const listener of listeners) listener();
 }
 
+/** Adds files that are not uploaded yet, and returns them. */
+export function addFiles(sessionId: string, files: readonly File[]): readonly Attachment[] {
+  const added = files.map((file) => ({ id: crypto.randomUUID(), name: file.name, size: file.size, file, sent: 0 }));
+  setAttachments(sessionId, [...attachmentsOf(sessionId), ...added]);
+  return added;
+}
+
 export function changeAttachment(sessionId: string, id: string, to: Partial<Attachment>): void {
   const list = attachmentsOf(sessionId);
   // It may have been removed meanwhile.

@@ -7,10 +7,14 @@ export const isHovered = createStore(false);
 
 type Taker = (files: readonly File[]) => void;
 let taker: Taker | undefined;
+/** The files that came before the page was drawn; null once it is. */
+let early: File[] | null = [];
 
 /** Sets the receiver of files from now on; returns a function that ends this. */
 export function takeFiles(take: Taker): () => void {
   taker = take;
+  if (early?.length) take(early);
+  early = null;
   return () => {
     if (taker === take) taker = undefined;
   };
@@ -36,7 +40,14 @@ function receive(event: Event, data: DataTransfer | null): void {
   if (files.length === 0 || (event.type === "paste" && isText(data?.getData("text/plain") ?? "", files))) return;
   event.preventDefault();
   // A dialog's question has to be answered first.
-  if (!document.querySelector("dialog[open]")) taker?.(files);
+  if (document.querySelector("dialog[open]")) return;
+  if (taker) taker(files);
+  else early?.push(...files);
+}
+
+/** From now on a file that nothing on the page can take is not kept. */
+export function endEarlyFiles(): void {
+  early = null;
 }
 
 /** A copy from a word processor has a picture beside its text; one from a file manager adds the names of its files. */

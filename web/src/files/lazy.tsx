@@ -1,43 +1,41 @@
 // Lazy access to the code that only files need.
 import type { FileBlock, Thread } from "bobbin-client";
-import { Suspense, lazy } from "react";
+import { Suspense } from "react";
 import { settleDraft } from "../drafts.ts";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
-import { createStore, useStore } from "../store.ts";
-import { nameOfFile } from "./attachments.ts";
+import { lazyPart, loadLater } from "../later.ts";
+import { Contained } from "../ui/boundary.tsx";
+import { untilLoaded } from "../until_loaded.ts";
+import { addFiles, nameOfFile, useAttachments } from "./attachments.ts";
 
-/** Why the last files were refused. */
-const refusal = createStore("");
+const List = lazyPart("AttachmentList");
+const View = lazyPart("FileView");
 
-const List = lazy(async () => ({ default: (await loadLater()).AttachmentList }));
-const View = lazy(async () => ({ default: (await loadLater()).FileView }));
-
-/** Attaches files to the message that is being written. */
+/** Attaches files to the message that is being written, which from now on waits for their upload. */
 export async function attach(thread: Thread, files: readonly File[]): Promise<void> {
-  refusal.set("");
-  try {
-    const { upload } = await loadLater();
-    settleDraft(thread.sessionId);
-    upload(thread, files);
-  } catch {
-    refusal.set(t.notAttached);
-  }
+  settleDraft(thread.sessionId);
+  const added = addFiles(thread.sessionId, files);
+  const { upload } = await untilLoaded(loadLater);
+  upload(thread, added);
 }
 
+/** The attachments, of which only the names are shown until the rest is loaded. */
 export function Attachments({ thread }: { thread: Thread }) {
-  const refused = useStore(refusal);
+  const list = useAttachments(thread.sessionId);
+  if (list.length === 0) return null;
+  const names = list.map(({ id, name }) => (
+    <li key={id} className="file-name" dir="auto">
+      {name}
+    </li>
+  ));
   return (
-    <>
-      {refused && (
-        <p className="refusal" role="alert">
-          {refused}
-        </p>
-      )}
-      <Suspense>
-        <List thread={thread} />
-      </Suspense>
-    </>
+    <Contained text={list.map(({ name }) => name).join("\n")}>
+      <ul className="attachments" aria-label={t.attachedFiles}>
+        <Suspense fallback={names}>
+          <List thread={thread} list={list} />
+        </Suspense>
+      </ul>
+    </Contained>
   );
 }
 

@@ -16,20 +16,26 @@ const FILES_MAX = 32;
 const queue: (() => Promise<void>)[] = [];
 let going = 0;
 
-export function upload(thread: Thread, files: readonly File[]): void {
+/** Uploads what was attached, unless it has been removed since. */
+export function upload(thread: Thread, added: readonly Attachment[]): void {
   const { sessionId } = thread;
-  const before = attachmentsOf(sessionId);
-  const added = files.map((file, index): Attachment => {
-    const is = { id: crypto.randomUUID(), name: file.name, size: file.size };
-    if (before.length + index >= FILES_MAX) return { ...is, error: t.tooManyFiles(FILES_MAX) };
-    if (file.size > FILE_BYTES_MAX) return { ...is, error: t.tooLarge(sizeInWords(file.size), sizeInWords(FILE_BYTES_MAX)) };
-    if (file.size === 0) return { ...is, error: t.emptyFile };
-    return { ...is, file, sent: 0 };
-  });
-  setAttachments(sessionId, [...before, ...added]);
-  announce(added.length === 1 ? t.attaching(added[0]?.name ?? "") : t.attachingSeveral(added.length));
-  for (const one of added) if (isUnderWay(one)) begin(thread, one);
+  const list = attachmentsOf(sessionId);
+  const kept = list.filter((one) => added.some(({ id }) => id === one.id));
+  if (kept.length === 0) return;
+  announce(kept.length === 1 ? t.attaching(kept[0]?.name ?? "") : t.attachingSeveral(kept.length));
+  for (const one of kept) {
+    const error = faultOf(one, list.indexOf(one));
+    if (error === null) begin(thread, one);
+    else changeAttachment(sessionId, one.id, { error, file: undefined });
+  }
   tellEnd(thread);
+}
+
+/** Why a file cannot be uploaded, which also depends on its place in the list. */
+function faultOf({ size }: Attachment, index: number): string | null {
+  if (index >= FILES_MAX) return t.tooManyFiles(FILES_MAX);
+  if (size > FILE_BYTES_MAX) return t.tooLarge(sizeInWords(size), sizeInWords(FILE_BYTES_MAX));
+  return size === 0 ? t.emptyFile : null;
 }
 
 export function tryAgain(thread: Thread, one: Attachment): void {

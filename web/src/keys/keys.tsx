@@ -1,15 +1,14 @@
 // Shortcuts for frequent actions. Keys that a text field, an input method or a screen reader needs are left alone:
 // letters without a modifier do nothing, `?` does nothing in a field, and all shortcuts can be turned off.
-import { Suspense, lazy, useEffect } from "react";
+import { Suspense, useEffect } from "react";
 import { MESSAGE_FIELD, focusMessage } from "../chat/focus.ts";
 import { find } from "../find/finding.ts";
-import { loadLater } from "../later.ts";
+import { lazyPart } from "../later.ts";
 import { openNewSession, sessionNow } from "../router.ts";
 import { createStore, useStore } from "../store.ts";
-import { untilLoaded } from "../until_loaded.ts";
 import { areOn } from "./are_on.ts";
 
-const KeysDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).KeysDialog }));
+const KeysDialog = lazyPart("KeysDialog");
 const SEARCH = "search";
 
 const isShown = createStore(false);

@@ -1,8 +1,7 @@
-import { Suspense, lazy, useState } from "react";
+import { Suspense, useState } from "react";
 import { credential, setCredential } from "../credential.ts";
 import { t } from "../language.ts";
-import { loadLater } from "../later.ts";
-import { untilLoaded } from "../until_loaded.ts";
+import { lazyPart } from "../later.ts";
 import { openNewSession } from "../router.ts";
 import { useStore } from "../store.ts";
 import { THEMES, type Theme, setTheme, theme } from "../theme.ts";
@@ -11,7 +10,7 @@ import type { LiveSessions } from "./live_sessions.ts";
 import { SessionList } from "./session_list.tsx";
 import { Undelivered } from "./undelivered.tsx";
 
-const DeleteSeveralDialog = lazy(async () => ({ default: (await untilLoaded(loadLater)).DeleteSeveralDialog }));
+const DeleteSeveralDialog = lazyPart("DeleteSeveralDialog");
 const NONE: ReadonlySet<string> = new Set();
 
 type Props = { list: LiveSessions; current: string; onDone: () => void };

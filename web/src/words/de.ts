@@ -298,7 +298,6 @@ export const de: Words = {
   keyLabels: { up: "↑", down: "↓", control: "Strg", command: "⌘", alt: "Alt", option: "⌥", shift: "Umschalt", escape: "Esc", home: "Pos1", end: "Ende" },
 
   attachedFiles: "Angehängte Dateien",
-  notAttached: "Die Datei wurde nicht angehängt: Ein Teil dieser Seite konnte nicht geladen werden. Versuchen Sie es mit Verbindung noch einmal, oder laden Sie die Seite neu.",
   notAttachedAnyMore: (name) => `${name} ist nicht mehr angehängt.`,
   tryNameAgain: (name) => `${name} noch einmal versuchen`,
   cancelFile: (name) => `${name} abbrechen`,

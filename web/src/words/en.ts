@@ -90,7 +90,7 @@ export const en = {
   waitsForFiles: "The message can be sent as soon as its files are up.",
   filesFailed: "The message can be sent once what could not be attached is removed, or has been tried again.",
   notTaken: (why: string) => `The message was not taken: ${why}`,
-  wentAnotherWay: "The conversation has been changed meanwhile. Look at it as it is now, and send the message again if it still fits.",
+  wentAnotherWay: "The conversation has been changed meanwhile. Look at it, and send the message again if it still fits.",
   model: "Model",
   modelFailed: "The model could not be changed.",
   mode: "Permission mode",
@@ -153,7 +153,7 @@ export const en = {
   fork: "Fork from here",
   forked: "This is a session of your own, with all that was said up to there.",
   forking: "Forking…",
-  forkedBeside: "The fork is made. It appears in the list of sessions in a moment.",
+  forkedBeside: "The fork is made. It will soon be in the list.",
   notForked: (why: string) => `No session was made of it: ${why}`,
   goOn: "Go on",
   pleaseGoOn: "Please go on.",
@@ -321,7 +321,6 @@ export const en = {
 
   // Files
   attachedFiles: "Attached files",
-  notAttached: "The file was not attached: a part of this page could not be loaded. Try again when there is a connection, or load the page again.",
   notAttachedAnyMore: (name: string) => `${name} is not attached any more.`,
   tryNameAgain: (name: string) => `Try ${name} again`,
   cancelFile: (name: string) => `Cancel ${name}`,

@@ -1,5 +1,5 @@
 // Uses everything that the package exports to an application, under the strictest compiler settings.
-import { jsonSchema, stepCountIs, streamText, tool, type LanguageModel } from "ai";
+import { isStepCount, jsonSchema, streamText, tool, type LanguageModel } from "ai";
 import { stepCountIs as stepCountIs6, streamText as streamText6, tool as tool6, jsonSchema as jsonSchema6, type LanguageModel as LanguageModel6 } from "ai-6";
 import worker, { PublicError, SessionDO, Thread, routeThreadRequest, type Answer, type Block, type Caller, type JsonValue, type Message, type Part, type Turn, type TurnEnded, type TurnWaiting } from "bobbin";
 import { permissions, toModelMessages } from "bobbin/ai-sdk";
@@ -28,7 +28,7 @@ export class Chat extends Thread<Env> {
   onTurn({ messages, signal, subject, permissionMode, metadata, session, round, requestId, answerId, sessionId }: Turn) {
     const told: (string | null)[] = [subject, permissionMode, session.title, session.model, requestId, answerId, sessionId];
     if (told.length === round || metadata?.["page"] === 1) return;
-    return streamText({ model, tools, stopWhen: stepCountIs(8), messages: toModelMessages(messages), abortSignal: signal });
+    return streamText({ model, tools, stopWhen: isStepCount(8), messages: toModelMessages(messages), abortSignal: signal });
   }
 
   override async beforeTurn(turn: Turn): Promise<void> {
