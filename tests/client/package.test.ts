@@ -26,8 +26,8 @@ const LICENCES = ["LICENSE-APACHE", "LICENSE-MIT"];
  * - 1,600 for versions: to fork once over a connection that fails (375), to choose a path (250), to fold branches
  *   (575), to send edits and regenerates once, and to say below what a message was written (400);
  * - 15 for pages of history of another size, and for their form as lines.
- * Of the list 60 are for changes during a load. Of the hooks 75 are for a token that changes, and for a page that first
- * shows what its server has rendered.
+ * Of the list 60 are for changes during a load, and 20 for a session that is gone when it is renamed. Of the hooks 75
+ * are for a token that changes, and for a page that first shows what its server has rendered.
  */
 const BUDGETS = [
   ["createThread", "bobbin-client", 10_365],
@@ -36,7 +36,7 @@ const BUDGETS = [
   ["uploadFile, fetchFile, inlineFile, fetchConfig", "bobbin-client", 3_000],
   ["exportMessages", "bobbin-client", 1_700],
   ["useThread, useThreadState", "bobbin-client/react", 10_990],
-  ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 12_000],
+  ["useThread, useThreadState, useTurn, useSessions", "bobbin-client/react", 12_010],
   ["useFile", "bobbin-client/react", 2_300],
   // With all of a thread, and of uploads.
   ["createChatTransport", "bobbin-client/ai-sdk", 17_100],

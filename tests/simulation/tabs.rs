@@ -429,13 +429,17 @@ impl World {
         let named = if tab.stock == Stock::AiSdk { "requestId" } else { "runId" };
         let frame = json!({ "type": "abort", named: request });
         self.note(|| format!("  {socket} > {frame}"));
-        self.tabs[id].streams.retain(|stream| stream.peer != peer);
         let start = self.start();
         let may = person.access(&self.truth.begun) >= Some(Access::Editor);
         self.truth.actor = Some(person);
         self.host.receive(&socket, &frame.to_string());
         let course = self.course(start);
+        // A thread that had to be woken again tells the client how its turn begins before it hears the client.
+        if course.is_smooth {
+            self.tabs[id].streams.retain(|stream| stream.peer != peer);
+        }
         self.observe()?;
+        self.tabs[id].streams.retain(|stream| stream.peer != peer);
         self.truth.actor = None;
         let detaches = id % 3 == 2;
         let is_open = turn.is_some_and(|turn| self.truth.is_open(turn));
