@@ -214,7 +214,8 @@ test("a socket without a credential makes its request fail", async (t) => {
   const chat = overSocket(worker.url, freshId());
   await chat.sendMessage({ text: "hi" });
   assert.deepEqual([chat.status, chat.finished.map(({ isDisconnect, isError }) => [isDisconnect, isError])], ["error", [[true, true]]]);
-  assert.match(chat.errors[0]?.message ?? "", /4401.*no credential/);
+  // The AI SDK names the close code only if it has not begun to send when the socket closes.
+  assert.match(chat.errors[0]?.message ?? "", /4401.*no credential|connection is not open/);
 });
 
 test("a subprotocol that an application names is echoed", async () => {
