@@ -144,7 +144,7 @@ test("an edit is given back with the reason if another tab has meanwhile changed
   await phone.until((frame) => frame.type === "final");
   await visitor.setOffline(false);
   await tab.hurry();
-  await tab.sees("The message was not taken: The conversation has been changed meanwhile.");
+  await tab.sees("The message was not taken: The conversation has changed meanwhile.");
   assert.equal(await tab.field.inputValue(), "two, late");
   await shown(tab, ["one, elsewhere"], ["1, elsewhere"]);
   await visitor.leave(/ERR_INTERNET_DISCONNECTED|WebSocket/);
@@ -199,7 +199,7 @@ test("a fork is made once however often it is asked for, says that it is under w
   await fork();
   await tab.field.fill("Something else");
   letOn();
-  await tab.page.getByRole("region", { name: "Notice" }).getByText("The fork is made").waitFor();
+  await tab.page.getByRole("region", { name: "Notice" }).getByText("The fork is ready").waitFor();
   assert.deepEqual([tab.sessionId, asked], [sessionId, 1]);
   await until(() => busy.count(), (count) => count === 0);
   asked = 0;
