@@ -105,12 +105,7 @@ test("a thread that panics again while it restarts closes its sockets, and works
   await inject(bobbin, id, { on: "waitUntil", when: "before", times: 2 });
   roamer.client.say("r1", "boom");
   assert.equal((await roamer.client.closed).code, 1011);
-  await roamer.connect();
-  roamer.client.say("r2", "and now?");
-  (await upstream.next()).answer("better");
-  await roamer.until(() => roamer.fold.ends("r2").length > 0, "the answer");
-  await roamer.settled();
-  assert.deepEqual(roamer.fold.messages, await logOf(bobbin, id));
+  await worksAgain(roamer, id);
   assert.deepEqual(roamer.fold.open, []);
 });
 
@@ -121,13 +116,18 @@ test("an object that cannot go on after a panic is created again, and its socket
   roamer.client.say("r1", "boom");
   assert.equal((await roamer.client.closed).code, 1006);
   assert.equal((await seen(bobbin, id)).failed, 1);
+  await worksAgain(roamer, id);
+});
+
+/** Reconnects, and has a message answered. */
+async function worksAgain(roamer: Roamer, id: string): Promise<void> {
   await roamer.connect();
   roamer.client.say("r2", "and now?");
   (await upstream.next()).answer("better");
   await roamer.until(() => roamer.fold.ends("r2").length > 0, "the answer");
   await roamer.settled();
   assert.deepEqual(roamer.fold.messages, await logOf(bobbin, id));
-});
+}
 
 /** The task of a turn cannot be started: the crate's `unwrap` panics while the thread's outputs are carried out. */
 async function panic(client: Client, id: string, requestId: string): Promise<void> {

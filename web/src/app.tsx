@@ -83,7 +83,7 @@ function Announcer() {
       </div>
       {shown !== "" && (
         <div className="shown-notice" role="region" aria-label={t.notice}>
-          <p>{shown}</p>
+          <p dir="auto">{shown}</p>
           <button type="button" className="quiet small" aria-label={t.close} onClick={() => notice.set("")}>
             <Icon name="close" />
           </button>

@@ -17,9 +17,19 @@ export function editOf(sessionId: string): Edit | null {
   const key = keyOf(sessionId);
   const known = edits.get(key);
   if (known !== undefined) return known;
-  const edit = JSON.parse(perTab.get(key) ?? "null") as Edit | null;
+  const edit = parsed(perTab.get(key));
   edits.set(key, edit);
   return edit;
+}
+
+/** What another version of the page has stored may have another form. */
+function parsed(text: string | null): Edit | null {
+  try {
+    const edit = JSON.parse(text ?? "null") as Edit | null;
+    return typeof edit?.messageId === "string" ? edit : null;
+  } catch {
+    return null;
+  }
 }
 
 export function setEdit(sessionId: string, edit: Edit | null): void {
