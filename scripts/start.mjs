@@ -10,7 +10,6 @@ await runMain(async () => {
   await checkPort(port);
   await setUp();
   await run("node", ["scripts/build.mjs"]);
-  await run("wrangler", ["d1", "migrations", "apply", "DB", "--local"], { stdio: ["ignore", "ignore", "inherit"] });
   // In a process of its own, because wrangler needs the newer Node that the set-up brought.
   await run("node", ["scripts/serve.mjs", HOST, String(port)]);
 });
