@@ -106,6 +106,7 @@ export const contestants = {
   party: relay("party", "PartyServer", { binding: "Relay", className: "Relay" }, (thread) => `/parties/relay/${thread}`),
   floor: relay("floor", "floor", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
   durable: relay("durable", "floor with one write", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
+  guarded: relay("guarded", "floor with one write and an alarm", { binding: "OBJECT", className: "Relay" }, (thread) => `/${thread}`),
   empty: { name: "empty", title: "nothing" },
 };
 
@@ -125,7 +126,7 @@ const before = process.env.BENCH_BEFORE;
 if (before) contestants.before = { ...contestants.bobbin, name: "before", title: "before", modulesRoot: before };
 export const everybody = ["bobbin", ...(before ? ["before"] : []), "aichat", "party", "floor"];
 /** The columns of a table, of those that were measured. */
-export const columns = ["own", "own_ai_sdk", ...everybody, "durable", "stream_text", "own_aichat"];
+export const columns = ["own", "own_ai_sdk", ...everybody, "durable", "guarded", "stream_text", "own_aichat"];
 
 function relay(name, title, object, path) {
   return {
@@ -156,7 +157,7 @@ const nodeModules = {
 /** Bundles and minifies those that are JavaScript. */
 export async function buildContestants() {
   mkdirSync(built, { recursive: true });
-  for (const name of ["aichat", "party", "floor", "durable", "empty", "own", "own_ai_sdk", "own_aichat", "stream_text"]) {
+  for (const name of ["aichat", "party", "floor", "durable", "guarded", "empty", "own", "own_ai_sdk", "own_aichat", "stream_text"]) {
     const outfile = join(built, `${name}.js`);
     await build({
       entryPoints: [join(here, "contestants", `${name}.js`)],

@@ -10,10 +10,11 @@ import { Runtime } from "./runtime.mjs";
 /** How many sockets of a thread parse their frames; the others count them. */
 const READERS_MAX = 5;
 /** Contestants that ask a model for each answer. */
-const WRITERS = ["bobbin", "aichat", "durable", "floor"];
+const WRITERS = ["bobbin", "aichat", "guarded", "durable", "floor"];
 /** Contestants whose agent runs in the worker, beside Bobbin with an agent that it calls by HTTP. */
 const AGENTS = ["own", "own_ai_sdk", "bobbin", "stream_text", "own_aichat"];
 const FIRST_TURNS = 30;
+const WARMING_TURNS = 1000;
 /** Deliveries after a turn take less than this. */
 const TURN_PAUSE_MS = 100;
 /** The figures that a counted contestant reports about its writes. */
@@ -49,10 +50,18 @@ function turn(id, title, options) {
   return { id, title, contestants: everybody, sample: (runtime, contestant, model) => measureTurns(runtime, contestant, model, options) };
 }
 
+/** Bursts compile what runs for each token, and many turns what runs for each message. */
 export async function warmUp(runtime, contestant, model) {
   for (let index = 0; index < 3; index += 1) {
     await measureTurns(runtime, contestant, model, { sockets: 3, tokens: 1000 });
   }
+  const [client] = await room(runtime, contestant, model, 1);
+  for (let turn = 0; turn < WARMING_TURNS; turn += 1) {
+    client.reset();
+    say(contestant, client, [{ tokens: 1 }]);
+    await client.over();
+  }
+  client.close();
 }
 
 function inWorker(options) {
