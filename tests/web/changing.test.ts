@@ -37,6 +37,7 @@ test("a message is edited in place, later messages are hidden, and both versions
   assert.deepEqual(call.body.messages.map(({ content }: { content: string }) => content), ["one, but better"]);
   call.answer("a better answer");
   for (const page of [tab, other]) await shown(page, ["one, but better"], ["a better answer"]);
+  await tab.isDone();
   await versions(tab, ".question").getByText("2/2").waitFor();
   const before = versions(tab, ".question").getByRole("button", { name: "Version before" });
   await before.press("Enter");
@@ -67,8 +68,17 @@ test("an answer is regenerated while the question stays, and its versions are a 
   await shown(tab, ["Name a boat"], ["Gull"]);
   await versions(tab, ".answer").getByText("1/2").waitFor();
   assert.equal(await versions(tab, ".answer").getByRole("button", { name: "Version before" }).isDisabled(), true);
-  await ask(tab, "And a second", "Tern");
+  await tab.say("And a second");
+  const second = await upstream.next();
+  second.text("Te");
+  await shown(tab, ["Name a boat", "And a second"], ["Gull", "Te"]);
+  const after = versions(tab, ".answer").getByRole("button", { name: "Version after" });
+  assert.equal(await after.isDisabled(), true, "it would end the answer that is being made");
+  assert.match((await after.getAttribute("title")) ?? "", /once no answer is being made/);
+  second.text("rn").finish().done();
+  await tab.isDone();
   await shown(tab, ["Name a boat", "And a second"], ["Gull", "Tern"]);
+  assert.equal(await after.isEnabled(), true);
   await visitor.leave();
 });
 
@@ -202,6 +212,7 @@ test("a fork is made once however often it is asked for, says that it is under w
   await tab.page.getByRole("region", { name: "Notice" }).getByText("The fork is ready").waitFor();
   assert.deepEqual([tab.sessionId, asked], [sessionId, 1]);
   await until(() => busy.count(), (count) => count === 0);
+  await until(() => tab.sessions.getByRole("link", { name: "To fork" }).count(), (count) => count === 2);
   asked = 0;
   await fork();
   letOn();

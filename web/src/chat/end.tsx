@@ -1,6 +1,7 @@
 // The footer of an answer: how it ended, what can be done with it, and its figures.
 import type { Message, MessageMetadata, ResponseMetadata, Thread } from "bobbin-client";
 import { type ReactNode, useContext, useId, useLayoutEffect, useRef, useState } from "react";
+import { forking } from "../forking.ts";
 import { atTime, inNumbers, inSeconds, t } from "../language.ts";
 import { asSentence } from "../sentence.ts";
 import { useStore } from "../store.ts";
@@ -10,7 +11,7 @@ import type { Lack } from "./ends.ts";
 import { textOf } from "./exchanges.ts";
 import { focusMessage } from "./focus.ts";
 import { Actions } from "./near.tsx";
-import { MayWrite, VersionArrows, forkFrom, forking } from "./versions.tsx";
+import { MayWrite, VersionArrows, forkFrom } from "./versions.tsx";
 
 export type EndProps = {
   /** What the answer lacks although it is complete. */

@@ -10,8 +10,9 @@ const END_PX = 48;
 /** A place further back is not restored. */
 const PAGES_MAX = 50;
 const PAGE_MAX = 200;
-/** Content above is laid out meanwhile, and its real height may differ from the estimated one. */
-const FRAMES = 20;
+/** The place is held for this time, unless the person does something: content above is laid out meanwhile, and its real height may differ from the estimated one. */
+const HELD_MS = 3000;
+const ACTS = ["wheel", "touchmove", "pointerdown", "keydown"];
 
 /** The distance from the top of the viewport to the top of an exchange, in px. */
 type Place = { requestId: string; top: number };
@@ -29,20 +30,11 @@ export function usePlace(thread: Thread, scroller: RefObject<HTMLElement | null>
   useEffect(() => {
     const place = cameBack() ? placeOf(thread.sessionId) : null;
     if (!place) return;
-    let isWanted = true;
     leave();
-    const end = () => {
-      isWanted = false;
-    };
-    const box = scroller.current;
-    box?.addEventListener("wheel", end, { once: true, passive: true });
-    box?.addEventListener("touchmove", end, { once: true, passive: true });
-    void find(thread, place, () => (isWanted ? scroller.current : null));
-    return () => {
-      end();
-      box?.removeEventListener("wheel", end);
-      box?.removeEventListener("touchmove", end);
-    };
+    const stop = new AbortController();
+    for (const act of ACTS) addEventListener(act, () => stop.abort(), { passive: true, signal: stop.signal });
+    void find(thread, place, () => (stop.signal.aborted ? null : scroller.current));
+    return () => stop.abort();
   }, [thread, scroller, leave]);
 }
 
@@ -71,9 +63,9 @@ async function find(thread: Thread, { requestId, top }: Place, box: () => HTMLEl
   } catch {
     // The session is then shown from its end.
   }
-  for (let frames = 0; frames < FRAMES; frames += 1) {
+  for (const until = performance.now() + HELD_MS; performance.now() < until; await new Promise(requestAnimationFrame)) {
     const [seen, found] = [box(), exchange()];
-    if (seen && found) seen.scrollTop += found.getBoundingClientRect().top - seen.getBoundingClientRect().top - top;
-    await new Promise(requestAnimationFrame);
+    if (!seen) return;
+    if (found) seen.scrollTop += found.getBoundingClientRect().top - seen.getBoundingClientRect().top - top;
   }
 }

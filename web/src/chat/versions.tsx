@@ -1,21 +1,18 @@
 // The arrows between the versions of a message, and the actions that make new ones.
 import type { Message, Thread, Versions } from "bobbin-client";
-import { useVersions } from "bobbin-client/react";
+import { useThreadState, useVersions } from "bobbin-client/react";
 import { createContext, useEffect, useRef } from "react";
 import { announce, notify } from "../announce.ts";
 import { draftOf } from "../drafts.ts";
 import { editOf } from "../edits.ts";
+import { forking } from "../forking.ts";
 import { t } from "../language.ts";
 import { isOpen, openSession } from "../router.ts";
 import { asSentence, wordsOf } from "../sentence.ts";
-import { createStore } from "../store.ts";
 import { Icon } from "../ui/icon.tsx";
 
 /** Whether this person may write here. */
 export const MayWrite = createContext(true);
-
-/** The messages from which a fork is under way. */
-export const forking = createStore<ReadonlySet<string>>(new Set());
 
 /** The arrow that was pressed, which is a different element in the version that it leads to. */
 let pressed: { id: string | undefined; arrow: "previous" | "next" } | undefined;
@@ -27,6 +24,8 @@ export function VersionArrows({ thread, message }: { thread: Thread; message: Me
 
 function Arrows({ thread, id, versions }: { thread: Thread; id: string; versions: Versions }) {
   const { index, count, previous, next, isSelecting, error } = useVersions(thread, { versions });
+  // To show another version would end the answers after it.
+  const isAnswering = useThreadState(thread, ({ turns }) => turns.length > 0);
   const group = useRef<HTMLSpanElement>(null);
   useEffect(() => {
     if (pressed?.id !== id) return;
@@ -45,7 +44,8 @@ function Arrows({ thread, id, versions }: { thread: Thread; id: string; versions
       type="button"
       className="quiet small"
       aria-label={name === "previous" ? t.previousVersion : t.nextVersion}
-      disabled={!go || isSelecting}
+      title={isAnswering ? t.versionsLater : undefined}
+      disabled={!go || isSelecting || isAnswering}
       onClick={() => {
         pressed = { id: versions[name], arrow: name };
         go?.();

@@ -5,6 +5,7 @@ import { credential, server } from "../credential.ts";
 import { setDraft } from "../drafts.ts";
 import { setEdit } from "../edits.ts";
 import { setAttachments } from "../files/attachments.ts";
+import { forking } from "../forking.ts";
 import { listenToOthers, tellOthers } from "../others.ts";
 
 /** The time after which changes from other devices are seen. Changes from this browser are seen at once. */
@@ -24,6 +25,8 @@ export function useLiveSessions() {
     }, REFRESH_MS);
     return () => clearInterval(timer);
   }, [refresh]);
+  // A fork that is not opened is in the list nevertheless.
+  useEffect(() => forking.subscribe(() => forking.get().size === 0 && void refresh()), [refresh]);
   useEffect(() => listenToOthers((news) => ("session" in news ? put(news.session) : void refresh())), [put, refresh]);
 
   const know = useCallback(

@@ -108,6 +108,7 @@ export const de: Words = {
   version: (index, count) => `Fassung ${index} von ${count}`,
   previousVersion: "Fassung davor",
   nextVersion: "Fassung danach",
+  versionsLater: "Die anderen Fassungen können gezeigt werden, sobald keine Antwort entsteht",
   notSelected: (why) => `Die andere Fassung wird nicht gezeigt: ${why}`,
 
   answer: "Antwort",

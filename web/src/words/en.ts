@@ -113,6 +113,7 @@ export const en = {
   version: (index: number, count: number) => `Version ${index} of ${count}`,
   previousVersion: "Version before",
   nextVersion: "Version after",
+  versionsLater: "The other versions can be shown once no answer is being made",
   notSelected: (why: string) => `The other version is not shown: ${why}`,
 
   // An answer
