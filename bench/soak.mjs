@@ -37,7 +37,7 @@ await runMain(async () => {
   const route = fork(here("route.mjs"), [values.wordMs]);
   const { port } = await new Promise((resolve) => route.once("message", resolve));
   const { bobbin } = contestants;
-  const vars = { ...bobbin.vars, AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/chat`, AGENT_MODEL: "", AGENT_API_KEY: "", CONCURRENT_TURNS: "4", AGENT_HISTORY_MESSAGES: values.history };
+  const vars = { ...bobbin.vars, AGENT: "ai-sdk", AGENT_BASE_URL: `http://127.0.0.1:${port}/chat`, AGENT_MODEL: "", AGENT_API_KEY: "", CONCURRENT_TURNS: "8", AGENT_HISTORY_MESSAGES: values.history };
   const runtime = await Runtime.start(withWasmMemory({ ...bobbin, r2: true, vars }), {});
   const folder = mkdtempSync(join(tmpdir(), "bobbin-soak-"));
   try {
