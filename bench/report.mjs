@@ -132,7 +132,7 @@ function table({ id, title }, byName) {
   const rows = metrics.map(([metric, unit]) => {
     const cells = names.map((name) => spread(byName[name].map((sample) => sample[metric])));
     const ratios = names.slice(1).map((to) => measure({ [id]: byName }, { id, who: names[0], metric, to }));
-    return `| ${unit} | ${cells.join(" | ")} | ${ratios.map((ratio) => (ratio === undefined ? "" : number(ratio))).join(" | ")} |`;
+    return `| ${[unit, ...cells, ...ratios.map((ratio) => (ratio === undefined ? "" : number(ratio)))].join(" | ")} |`;
   });
   const rounds = byName[names[0]].length;
   return [`### ${id}. ${title[0].toUpperCase()}${title.slice(1)} (${rounds} ${rounds === 1 ? "round" : "rounds"})`, "", head, `|${"---|".repeat(2 * names.length)}`, ...rows].join("\n");
