@@ -83,7 +83,7 @@ async function stateOf(base) {
 
 function judge(metrics, samples, threads) {
   const count = (name) => metrics[name]?.count ?? 0;
-  const names = ["sent", "ended", "cut", "joined", "cancelled", "decided", "uploaded", "edited", "regenerated", "refused", "closed"];
+  const names = ["sent", "ended", "cut", "joined", "cancelled", "decided", "uploaded", "edited", "regenerated", "refused", "closed", "unheard"];
   say(JSON.stringify(Object.fromEntries(names.map((name) => [name, count(name)]))));
   for (const name of ["join_ms", "first_ms"]) {
     const minutes = Object.entries(metrics).filter(([key]) => key.startsWith(`${name}{`)).map(([, figures]) => Math.round(figures["p(99)"] ?? 0));

@@ -11,9 +11,11 @@ const [SECOND_MS, OPEN] = [1000, 1];
 const QUIET_S = 60;
 /** Hundreds of turns are cancelled at once then: their ends may take this long to arrive. */
 const ENDING_S = 60;
+/** What a client remembers of its last frames, to be told when something is wrong. */
+const REMEMBERED = 60;
 const MINUTES = Math.ceil(Number(SECONDS) / 60);
 
-const counters = Object.fromEntries(["sent", "ended", "cut", "joined", "cancelled", "decided", "uploaded", "edited", "regenerated", "refused", "different", "doubled", "stuck", "closed"].map((name) => [name, new Counter(name)]));
+const counters = Object.fromEntries(["sent", "ended", "cut", "joined", "cancelled", "decided", "uploaded", "edited", "regenerated", "refused", "different", "doubled", "stuck", "closed", "unheard"].map((name) => [name, new Counter(name)]));
 const joinMs = new Trend("join_ms", true);
 const firstMs = new Trend("first_ms", true);
 
@@ -44,6 +46,12 @@ class Client {
     this.ended = new Map();
     this.own = new Map();
     this.lastOwn = null;
+    this.last = [];
+  }
+
+  remember(what) {
+    this.last.push(`${Date.now()} ${what}`);
+    if (this.last.length > REMEMBERED) this.last.shift();
   }
 
   get minute() {
@@ -59,13 +67,25 @@ class Client {
     const socket = new WebSocket(`${BASE.replace("http", "ws")}/sessions/${this.session}/websocket${this.cursor ? `?cursor=${this.cursor}` : ""}`);
     this.socket = socket;
     this.isCut = false;
+    this.remember(`connects with ${this.cursor}`);
+    let isHeard = true;
+    let isFirst = true;
     socket.addEventListener("message", ({ data }) => {
+      if (this.socket !== socket || !isHeard) return;
       const frame = JSON.parse(data);
       if (frame.type === "connected") joinMs.add(Date.now() - at, this.minute);
-      if (this.socket === socket) this.take(frame);
+      // k6 drops frames that it has read before it calls the listeners of `open`. Such a connection is of no use.
+      else if (isFirst) {
+        isHeard = false;
+        counters.unheard.add(1);
+        return this.cut();
+      }
+      isFirst = false;
+      this.take(frame);
     });
     socket.addEventListener("close", () => {
       if (this.socket !== socket) return;
+      this.remember(`closed, ${this.isCut ? "cut" : "not cut"}`);
       if (!this.isCut) counters.closed.add(1);
       if (Date.now() < this.endsAt) setTimeout(() => this.connect(), Math.random() * 3 * SECOND_MS);
     });
@@ -148,6 +168,8 @@ class Client {
 
   take(frame) {
     if (frame.cursor) this.cursor = frame.cursor;
+    const { type, requestId = "", cursor = "", resumed = "", reason = "", inFlight = [] } = frame;
+    this.remember(`${type} ${requestId} ${cursor} ${resumed}${reason} ${inFlight.map((turn) => `${turn.requestId}:${turn.content === undefined ? "" : textOf(turn.content).length}`)}`);
     switch (frame.type) {
       case "check":
         return this.send(frame);
@@ -193,7 +215,7 @@ class Client {
     if (folded === undefined && this.ended.has(requestId)) counters.doubled.add(1);
     else if (folded !== undefined && folded !== textOf(response.content)) {
       counters.different.add(1);
-      console.error(`${requestId}: folded ${folded.length} characters, and its end has ${textOf(response.content).length}`);
+      console.error(`${requestId}: folded ${folded.length} characters, and its end has ${textOf(response.content).length}; before:\n${this.last.join("\n")}`);
     }
     this.running.delete(requestId);
     this.ended.set(requestId, true);
