@@ -223,7 +223,8 @@ impl Asked {
 
     /// Returns the best hit of each session, best first, among the newest hits. A title counts more than a
     /// message. Sessions that the caller may not see take no place among the hits. If no session of the state
-    /// is among them, a row without a session says whether some were left out.
+    /// is among them, a row without a session says whether some were left out. A snippet costs more than
+    /// finding its hit, so only the rows of the page get one.
     fn best(&self, migration: u64) -> String {
         let Asked { state, .. } = self;
         // Hits in messages alternate with hits in titles.
@@ -239,9 +240,10 @@ impl Asked {
         format!(
             "WITH hits (source, session, message, rank) AS ({hits}),
              best AS (SELECT session, message, min(rank) AS rank FROM hits GROUP BY session)
-             SELECT * FROM (SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json, {complete} AS complete,
-               best.rank AS rank, created_at AS at, id AS place FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
-               ORDER BY best.rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5)
+             SELECT json_patch({SESSION_JSON}, json_object('snippet', {SNIPPET})) AS json, {complete} AS complete,
+               rank, created_at AS at, id AS place
+             FROM (SELECT session, message, rank FROM best CROSS JOIN sessions ON sessions.n = session WHERE ?7 IS NOT NULL {state}
+               ORDER BY rank, created_at DESC, id DESC LIMIT ?4 OFFSET ?5) CROSS JOIN sessions ON sessions.n = session
              UNION ALL SELECT '', {complete}, 0, 0, '' WHERE NOT EXISTS
                (SELECT 1 FROM best CROSS JOIN sessions ON sessions.n = session WHERE true {state})"
         )
