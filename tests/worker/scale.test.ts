@@ -82,6 +82,14 @@ for (const [what, token, query, wanted] of searches) {
   });
 }
 
+test("a search makes snippets only for the hits of its page: after it has put all hits in order", async () => {
+  for (const [what, token, query] of searches) {
+    const { plan } = await planned(token, query);
+    const [ordered, snippet] = [plan.lastIndexOf("USE TEMP B-TREE FOR ORDER BY"), plan.indexOf("VIRTUAL TABLE INDEX 0:=M")];
+    assert.ok(ordered >= 0 && ordered < snippet, `${what}: ${plan}`);
+  }
+});
+
 test("a search that looked only at the newest hits says so", async () => {
   for (const [token, query, complete] of [
     [everything, "q=common", false],
