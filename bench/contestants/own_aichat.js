@@ -1,23 +1,7 @@
-// AIChatAgent as its documentation shows it, with a scripted model in the same worker.
-import { AIChatAgent } from "@cloudflare/ai-chat";
-import { routeAgentRequest } from "agents";
-import { convertToModelMessages, streamText } from "ai";
+// AIChatAgent with a scripted model in the same worker.
+import worker, { chatWith } from "./chat.js";
 import { scriptedModel } from "./scripted.js";
 
-export class Chat extends AIChatAgent {
-  async onChatMessage(_onFinish, options) {
-    const result = streamText({
-      model: scriptedModel,
-      messages: await convertToModelMessages(this.messages),
-      abortSignal: options?.abortSignal,
-    });
-    return result.toUIMessageStreamResponse();
-  }
-}
+export const Chat = chatWith(() => scriptedModel);
 
-export default {
-  async fetch(request, env) {
-    if (new URL(request.url).pathname === "/health") return new Response("ok");
-    return (await routeAgentRequest(request, env)) ?? new Response("not found", { status: 404 });
-  },
-};
+export default worker;
